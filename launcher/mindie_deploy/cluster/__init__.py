@@ -1,0 +1,1 @@
+"""The deployment: settings, hosts in rank order, parallel sizes."""

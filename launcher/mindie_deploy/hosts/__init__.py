@@ -1,0 +1,1 @@
+"""What to collect from a host, and how to read what it answered."""

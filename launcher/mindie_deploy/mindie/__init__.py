@@ -1,0 +1,1 @@
+"""What MindIE needs: versions, config.json, rank table, environment, container, error catalogue."""

@@ -1,0 +1,1 @@
+"""Checks over facts, their findings and the report."""

@@ -1,0 +1,1 @@
+"""Direct SSH connections: log streams and tunnels."""

@@ -1,0 +1,1 @@
+"""The model's files: manifest, proof, plan of a transfer."""
