@@ -7,7 +7,7 @@ the hardware.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeAlias, TypeVar, Union
 
 T = TypeVar("T")
 
@@ -19,7 +19,7 @@ class Unknown:
     reason: str
 
 
-Reading = T | Unknown  # a value, or why there is none
+Reading: TypeAlias = Union[T, Unknown]  # noqa: UP007  (a generic alias; mypy does not take the | form)
 
 
 @dataclass(frozen=True)

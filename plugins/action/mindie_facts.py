@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Action mindie_facts: collects everything about a host in one round trip."""
+
+from __future__ import annotations
+
+import time
+
+from ansible.plugins.action import ActionBase
+
+from mindie_deploy.cluster.settings import Settings
+from mindie_deploy.hosts.collection import specification
+from mindie_deploy.plain import plain
+
+
+class ActionModule(ActionBase):
+    """Sends the list of what to read; the host returns raw text, judged later on the controller."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        settings = plain(task_vars["mindie_settings"])
+        for name in ("npu_smi_path", "hccn_tool_path"):
+            if task_vars.get(f"mindie_{name}"):
+                settings[name] = str(task_vars[f"mindie_{name}"])
+        requested_at = time.time()
+        answer = self._execute_module(
+            module_name="mindie_collect",
+            module_args=specification(Settings.model_validate(settings)),
+            task_vars=task_vars,
+        )
+        result.update(answer)
+        result["requested_at"], result["answered_at"] = requested_at, time.time()
+        result["changed"] = False
+        return result

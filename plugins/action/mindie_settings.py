@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Action mindie_settings: reads the deployment's variables, validates them and puts the hosts in rank order."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import time
+import uuid
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from mindie_deploy.cluster.hosts import hosts_in_rank_order
+from mindie_deploy.cluster.parallel import validate
+from mindie_deploy.cluster.settings import Settings
+from mindie_deploy.errors import UsageError
+from mindie_deploy.plain import plain
+
+GROUP = "mindie"
+# What may differ from host to host; everything else belongs to the deployment as a whole.
+OF_A_HOST = frozenset({"mindie_host_address", "mindie_npu_smi_path", "mindie_hccn_tool_path"})
+# What the roles set while a run goes on; an earlier play of the same run may have done so.
+INTERNAL = frozenset(
+    "mindie_" + name for name in ("settings", "hosts", "run", "read", "rendered", "observed", "gang", "waited", "logs")
+)
+
+
+class ActionModule(ActionBase):
+    """Runs on the controller only; no host is touched."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        names = list((task_vars.get("groups") or {}).get(GROUP) or [])
+        if not names:
+            raise AnsibleActionFail(
+                f"the inventory has no host in the group {GROUP}; list the Atlas hosts there, the leader first"
+            )
+        try:
+            variables = {name: self._variables_of(name, task_vars) for name in names}
+            self._refuse_differences(variables, names)
+            settings = Settings.from_variables(variables[names[0]])
+            hosts = hosts_in_rank_order(names, variables)
+            validate(settings, hosts)
+        except UsageError as error:
+            raise AnsibleActionFail(str(error)) from error
+        result["settings"] = settings.model_dump(mode="json")
+        result["run"] = self._run_of(task_vars)
+        result["hosts"] = [{"name": host.name, "address": host.address, "rank": host.rank} for host in hosts]
+        return result
+
+    @staticmethod
+    def _run_of(task_vars):
+        """Who runs this, for the lock: told by the launcher, or made here for a plain ansible-playbook."""
+        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+        return {
+            "id": str(task_vars.get("mindie_deploy_run_id") or f"{stamp}-{uuid.uuid4().hex[:8]}"),
+            "owner": str(task_vars.get("mindie_deploy_owner") or f"{getpass.getuser()}@{socket.gethostname()}"),
+            "reason": str(task_vars.get("mindie_deploy_reason") or "ansible-playbook"),
+        }
+
+    def _variables_of(self, host, task_vars):
+        """The variables of one host that settings may come from, templated."""
+        of_host = task_vars["hostvars"][host]
+        return {
+            name: plain(of_host[name])
+            for name in of_host
+            if (name.startswith("mindie_") or name == "ansible_host")
+            and name not in INTERNAL
+            and not name.startswith("mindie_deploy_")
+        }
+
+    @staticmethod
+    def _refuse_differences(variables, names):
+        leader = names[0]
+        for name in names[1:]:
+            keys = (set(variables[leader]) | set(variables[name])) - OF_A_HOST - {"ansible_host"}
+            for key in sorted(keys):
+                ours, theirs = variables[leader].get(key), variables[name].get(key)
+                if ours != theirs:
+                    raise UsageError(
+                        f"{key} is {ours!r} on {leader} and {theirs!r} on {name}, but belongs to the whole deployment",
+                        "set it once in group_vars/all.yml",
+                    )
+
+
