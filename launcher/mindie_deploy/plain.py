@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
 def plain(value: Any) -> Any:
-    """Returns the same data in plain dict, list, str, int, float, bool and None.
+    """Returns a value without Ansible's wrappers (tagged, unsafe, lazily templated).
 
-    Ansible's variables are subclasses of these (tagged, lazily templated, unsafe), which strict schemas and equality
-    of types trip over. A mapping's keys become text, as in JSON. Raises TypeError for data that JSON cannot carry.
+    Types stay what the user wrote: the text "8" stays text, true stays a boolean. What is no wrapper stays as it is.
     """
-    return json.loads(json.dumps(_unwrapped(value)))
-
-
-def _unwrapped(value: Any) -> Any:
-    """Rebuilds containers, since lazy ones are not what json takes for a dict or a list."""
-    if isinstance(value, dict):
-        return {str(key): _unwrapped(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_unwrapped(item) for item in value]
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    if isinstance(value, Mapping):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        return [plain(item) for item in value]
     return value

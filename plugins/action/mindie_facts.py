@@ -20,14 +20,11 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        settings = plain(task_vars["mindie_settings"])
-        for name in ("npu_smi_path", "hccn_tool_path"):
-            if task_vars.get(f"mindie_{name}"):
-                settings[name] = str(task_vars[f"mindie_{name}"])
+        settings = Settings.model_validate(plain(task_vars["mindie_settings"]))
         requested_at = time.time()
         answer = self._execute_module(
             module_name="mindie_collect",
-            module_args=specification(Settings.model_validate(settings)),
+            module_args=specification(settings),
             task_vars=task_vars,
         )
         result.update(answer)

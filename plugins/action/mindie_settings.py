@@ -13,17 +13,12 @@ from ansible.plugins.action import ActionBase
 
 from mindie_deploy.cluster.hosts import hosts_in_rank_order
 from mindie_deploy.cluster.parallel import validate
-from mindie_deploy.cluster.settings import Settings
+from mindie_deploy.cluster.settings import INTERNAL_VARIABLES, Settings
 from mindie_deploy.errors import UsageError
+from mindie_deploy.mindie.container import container_name, deployment_directory
 from mindie_deploy.plain import plain
 
 GROUP = "mindie"
-# What may differ from host to host; everything else belongs to the deployment as a whole.
-OF_A_HOST = frozenset({"mindie_host_address", "mindie_npu_smi_path", "mindie_hccn_tool_path"})
-# What the roles set while a run goes on; an earlier play of the same run may have done so.
-INTERNAL = frozenset(
-    "mindie_" + name for name in ("settings", "hosts", "run", "read", "rendered", "observed", "gang", "waited", "logs")
-)
 
 
 class ActionModule(ActionBase):
@@ -42,13 +37,13 @@ class ActionModule(ActionBase):
             )
         try:
             variables = {name: self._variables_of(name, task_vars) for name in names}
-            self._refuse_differences(variables, names)
-            settings = Settings.from_variables(variables[names[0]])
+            settings = Settings.from_host_variables(variables)
             hosts = hosts_in_rank_order(names, variables)
             validate(settings, hosts)
         except UsageError as error:
             raise AnsibleActionFail(str(error)) from error
         result["settings"] = settings.model_dump(mode="json")
+        result["member"] = {"container": container_name(settings), "directory": deployment_directory(settings)}
         result["run"] = self._run_of(task_vars)
         result["hosts"] = [{"name": host.name, "address": host.address, "rank": host.rank} for host in hosts]
         return result
@@ -70,21 +65,6 @@ class ActionModule(ActionBase):
             name: plain(of_host[name])
             for name in of_host
             if (name.startswith("mindie_") or name == "ansible_host")
-            and name not in INTERNAL
+            and name not in INTERNAL_VARIABLES
             and not name.startswith("mindie_deploy_")
         }
-
-    @staticmethod
-    def _refuse_differences(variables, names):
-        leader = names[0]
-        for name in names[1:]:
-            keys = (set(variables[leader]) | set(variables[name])) - OF_A_HOST - {"ansible_host"}
-            for key in sorted(keys):
-                ours, theirs = variables[leader].get(key), variables[name].get(key)
-                if ours != theirs:
-                    raise UsageError(
-                        f"{key} is {ours!r} on {leader} and {theirs!r} on {name}, but belongs to the whole deployment",
-                        "set it once in group_vars/all.yml",
-                    )
-
-

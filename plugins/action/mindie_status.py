@@ -8,6 +8,7 @@ from ansible.plugins.action import ActionBase
 from mindie_deploy.cluster.settings import Settings
 from mindie_deploy.hosts.collection import status_specification
 from mindie_deploy.hosts.read import read_overview
+from mindie_deploy.mindie.container import container_name
 from mindie_deploy.mindie.gang import STARTED_LINE, member_from_observation
 from mindie_deploy.plain import plain
 
@@ -26,7 +27,7 @@ class ActionModule(ActionBase):
         leader = hosts[0]
         observe = {
             "engine": settings.engine,
-            "name": settings.deployment,
+            "name": container_name(settings),
             "tail": int(self._task.args.get("tail") or 20),
             "wanted_line": STARTED_LINE,
         }

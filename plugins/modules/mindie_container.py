@@ -12,7 +12,8 @@ module: mindie_container
 short_description: Create, start, stop or remove one container through the engine's command line
 description:
   - Needs nothing on the host but Python and the engine's client (docker or podman).
-  - A container carries the digest of everything that shaped it as a label; one with another digest is replaced by C(created).
+  - A container carries the digest of everything that shaped it as a label.
+  - One with another digest than the wanted one is replaced by C(created).
   - Only a container that carries the label of this deployment is ever touched.
 options:
   engine:
@@ -30,7 +31,8 @@ options:
   state:
     description:
       - C(observed) only looks. C(created) makes it exist with the wanted digest, not running.
-      - C(started) starts an existing one. C(stopped) stops it and keeps it for inspection. C(absent) stops and removes it.
+      - C(started) starts an existing one. C(stopped) stops it and keeps it for inspection.
+      - C(absent) stops and removes it.
     type: str
     choices: [observed, created, started, stopped, absent]
     required: true
@@ -97,7 +99,7 @@ class Engine(object):
 
     def run(self, arguments, limit=ENGINE_LIMIT, merge=False):
         """Returns stdout (with stderr in order when merge). Raises EngineError with the engine's words."""
-        command = [self.client] + arguments
+        command = [self.client, *arguments]
         try:
             done = subprocess.run(
                 command,
@@ -108,13 +110,15 @@ class Engine(object):
                 check=False,
             )
         except FileNotFoundError:
-            raise EngineError("%s is not installed on this host, or not on root's PATH" % self.client)
+            raise EngineError("%s is not installed on this host, or not on root's PATH" % self.client) from None
         except subprocess.TimeoutExpired:
-            raise EngineError("%s gave no answer within %d s" % (" ".join(command[:3]), limit))
+            raise EngineError("%s gave no answer within %d s" % (" ".join(command[:3]), limit)) from None
         text = done.stdout.decode("utf-8", "backslashreplace")
         if done.returncode != 0:
             words = text if merge else done.stderr.decode("utf-8", "backslashreplace")
-            raise EngineError("%s: %s" % (" ".join(command[:3]), words.strip()[-2000:] or "status %d" % done.returncode))
+            raise EngineError(
+                "%s: %s" % (" ".join(command[:3]), words.strip()[-2000:] or "status %d" % done.returncode)
+            )
         return text
 
     def inspect(self, name):
@@ -171,7 +175,7 @@ def create_arguments(wanted):
     command = [str(word) for word in wanted.get("command") or []]
     if command:
         arguments += ["--entrypoint", command[0]]
-    return arguments + [wanted.get("image_id") or wanted["image"]] + command[1:]
+    return [*arguments, wanted.get("image_id") or wanted["image"], *command[1:]]
 
 
 def remove(engine, found, stop_timeout):
@@ -243,7 +247,7 @@ def main():
             module.fail_json(
                 msg="a container named %s exists on this host and is not ours (label %s is %s); remove or rename it"
                 % (name, LABEL, labels.get(LABEL) or "missing"),
-                **result
+                **result,
             )
         change = change_of(state, found, wanted)
         if change:

@@ -86,7 +86,7 @@ from ansible.module_utils.basic import AnsibleModule
 LARGEST_FILE = 16 * 1024 * 1024
 
 
-class NotOurs(Exception):
+class NotOursError(Exception):
     """Something stands at the path that must not be replaced."""
 
 
@@ -97,9 +97,9 @@ def current(path):
     except FileNotFoundError:
         return None, None, None, None
     if not stat.S_ISREG(info.st_mode):
-        raise NotOurs("%s is not a regular file (MindIE refuses links); move it away" % path)
+        raise NotOursError("%s is not a regular file (MindIE refuses links); move it away" % path)
     if info.st_size > LARGEST_FILE:
-        raise NotOurs("%s has %d bytes, which no file of ours has; move it away" % (path, info.st_size))
+        raise NotOursError("%s has %d bytes, which no file of ours has; move it away" % (path, info.st_size))
     with open(path, "rb") as handle:
         content = handle.read().decode("utf-8", "backslashreplace")
     return content, stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid
@@ -145,7 +145,7 @@ def ensure_directory(path, mode, owner, group, check):
                 os.chown(path, owner, group)
         return "absent\n", "directory %04o %d:%d\n" % (mode, owner, group)
     if not stat.S_ISDIR(info.st_mode):
-        raise NotOurs("%s is not a directory; move it away" % path)
+        raise NotOursError("%s is not a directory; move it away" % path)
     wanted = (mode, owner, group) if os.geteuid() == 0 else (mode, info.st_uid, info.st_gid)
     found = (stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid)
     if found == wanted:
@@ -184,7 +184,9 @@ def main():
         change = ensure_directory(directory, int(module.params["directory_mode"], 8), owner, group, module.check_mode)
         if change:
             written.append(directory)
-            diffs.append({"before_header": directory, "after_header": directory, "before": change[0], "after": change[1]})
+            diffs.append(
+                {"before_header": directory, "after_header": directory, "before": change[0], "after": change[1]}
+            )
         for wanted in module.params["files"]:
             path = wanted["path"]
             if os.path.dirname(path) != directory:
@@ -210,7 +212,7 @@ def main():
                     "after": after,
                 }
             )
-    except NotOurs as error:
+    except NotOursError as error:
         module.fail_json(msg=str(error), written=written)
     except OSError as error:
         module.fail_json(

@@ -89,7 +89,7 @@ def engine(client, arguments):
     """Returns (status, output with errors in order)."""
     try:
         done = subprocess.run(
-            [client] + arguments,
+            [client, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

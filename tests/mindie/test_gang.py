@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from mindie_deploy.mindie.gang import DIGEST_LABEL, Member, member_from_observation, plan, verdict
+from mindie_deploy.mindie.container import LABEL_DIGEST
+from mindie_deploy.mindie.gang import Member, member_from_observation, plan, verdict
 
 HOSTS = ("host1", "host2", "host3")
 
 
 def container(digest: str = "d1", running: bool = True) -> dict[str, object]:
-    return {"running": running, "exit_code": 0 if running else 137, "labels": {DIGEST_LABEL: digest}}
+    return {"running": running, "exit_code": 0 if running else 137, "labels": {LABEL_DIGEST: digest}}
 
 
 def members(**states: str) -> dict[str, Member]:

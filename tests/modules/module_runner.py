@@ -24,9 +24,9 @@ def load(name: str) -> Any:
     return module
 
 
-def run(name: str, *, check: bool = False, **arguments: Any) -> dict[str, Any]:
+def run(module_name: str, /, *, check: bool = False, **arguments: Any) -> dict[str, Any]:
     """Returns the JSON result of one run; `failed` is in it when the module failed."""
-    module = load(name)
+    module = load(module_name)
     out = io.StringIO()
     values = {**arguments, "_ansible_check_mode": check, "_ansible_diff": True}
     with patch_module_args(values), contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):

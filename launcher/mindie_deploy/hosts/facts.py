@@ -24,7 +24,11 @@ Reading: TypeAlias = Union[T, Unknown]  # noqa: UP007  (a generic alias; mypy do
 
 @dataclass(frozen=True)
 class Npu:
-    """One NPU die as `npu-smi info` shows it. Memory in MiB, power in W, temperature in degrees Celsius."""
+    """One NPU die as `npu-smi info` shows it. Memory in MiB, power in W, temperature in degrees Celsius.
+
+    None is a value that is not printed, or printed as the 0 that a failed read leaves (power, temperature, HBM total,
+    bus). The name is empty where its read failed. `memory_*` (DDR) is 0 of 0 on A2 and A3 and says nothing there.
+    """
 
     id: int
     chip: int
@@ -56,7 +60,11 @@ class NpuProcess:
 
 @dataclass(frozen=True)
 class NpuOverview:
-    """`npu-smi info` as a whole. `processes` is None where the block is missing (not: none)."""
+    """`npu-smi info` as a whole. `processes` is None where the block is missing (not: none).
+
+    A device that the driver lost is simply not in `npus`: compare the ids, not the number. `warnings` are lines of the
+    tool that are no table rows, and what does not fit. The versions are empty where there is no banner.
+    """
 
     tool_version: str
     driver_version: str
@@ -100,12 +108,26 @@ class HccnDevice:
 
 @dataclass(frozen=True)
 class VersionFile:
-    """A version.info file: its version and the closed range of partner versions that it declares, if any."""
+    """A version.info file: its version and the closed ranges of partner versions that it declares, if any.
+
+    `compatible` is the range where there is exactly one, `ranges` holds all of them: firmware files have up to six.
+    """
 
     path: str
     version: str
     compatible: tuple[str, str] | None
     compatible_with: str | None = None  # "firmware" in the driver's file, "driver" in the firmware's
+    ranges: tuple[tuple[str, str], ...] = ()
+
+    def accepts(self, partner_version: str) -> bool | None:
+        """Tells whether a partner's version lies in one of the ranges; None where none is declared.
+
+        As the driver does it (dcmi_judge_compatibility): the version is cut to the length of the longer bound, then
+        compared as text, so that "24.1.rc3" lies in [24.1,24.1.]. The pair fits if either file accepts the other.
+        """
+        if not self.ranges:
+            return None
+        return any(low <= partner_version[: max(len(low), len(high))] <= high for low, high in self.ranges)
 
 
 @dataclass(frozen=True)
@@ -131,7 +153,8 @@ class PathState:
     uid: int | None = None
     gid: int | None = None
     size: int | None = None
-    target: str | None = None  # where a link points to
+    target: str | None = None  # where a link leads to in the end
+    target_kind: str | None = None  # what it leads to, None for no link and for a dangling one
     error: str | None = None
 
 
@@ -183,6 +206,7 @@ class DiskFacts:
     total_bytes: int
     available_bytes: int
     filesystem: str | None = None
+    read_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -225,6 +249,7 @@ class SystemFacts:
     page_size: int | None
     modules: tuple[str, ...] | None  # kernel modules loaded
     addresses: tuple[str, ...]  # host IP addresses
+    interfaces: dict[str, str] = field(default_factory=dict)  # network interface by address; empty without `ip`
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-DIGEST_LABEL = "mindie-deploy.digest"
+from mindie_deploy.mindie.container import LABEL_DIGEST
+
 STARTED_LINE = "Daemon start success!"
 
 
@@ -37,7 +38,7 @@ def plan(containers: Mapping[str, Mapping[str, Any] | None], digest: str, *, res
             reasons.append(f"{host}: there is no container yet")
         elif not container.get("running"):
             reasons.append(f"{host}: its container is not running (status {container.get('exit_code')})")
-        elif (container.get("labels") or {}).get(DIGEST_LABEL) != digest:
+        elif (container.get("labels") or {}).get(LABEL_DIGEST) != digest:
             reasons.append(f"{host}: it runs with other files, settings or image than the wanted ones")
     return GangPlan(bool(reasons), tuple(reasons))
 

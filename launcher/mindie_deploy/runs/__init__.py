@@ -1,1 +1,1 @@
-"""Runs of playbooks through ansible-runner."""
+"""Runs of Ansible: starts playbooks through ansible-runner, follows their events, cancels them, keeps a record."""

@@ -1,5 +1,5 @@
-"""A stand-in for MindIE's serving daemon: the real one's refusals, lines, exit statuses and HTTP answers, without a model.
+"""A stand-in for MindIE's serving daemon: its refusals, lines, exit statuses and HTTP answers, without a model.
 
-Where a comment says "source N", N is the section of the notes on MindIE's public source code (MindIE-LLM, 2026-04/05)
-that docs/simulator-mindie.md lists. Python 3.11 standard library only: it runs inside the simulated image.
+Where a comment says "source N", "fault N" or "field notes N", docs/simulator-mindie.md says which public file or page
+that is. Python 3.11 standard library only: it runs inside the simulated image.
 """

@@ -100,7 +100,7 @@ def in_range(values: Mapping[str, Any], fields: Sequence[Field], say: Say) -> bo
         value = values[field.name]
         if value is None:
             continue
-        if field.low is not None and value < field.low or field.high is not None and value > field.high:
+        if (field.low is not None and value < field.low) or (field.high is not None and value > field.high):
             say(f"Parameter {field.name} should be in [{field.low}, {_top(field)}], but got {value}.")
             sound = False
         if field.choices and value not in field.choices:

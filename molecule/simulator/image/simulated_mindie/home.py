@@ -46,7 +46,5 @@ def home_directory(environ: Mapping[str, str], binary: Path) -> Path:
 def config_path(options: Mapping[str, str], environ: Mapping[str, str], home: Path) -> str:
     """The config.json to load; the first that is named wins and there is no falling back (source 1.1)."""
     return (
-        options.get("--config-file")
-        or variable(environ, "MIES_CONFIG_JSON_PATH")
-        or str(home / "conf" / "config.json")
+        options.get("--config-file") or variable(environ, "MIES_CONFIG_JSON_PATH") or str(home / "conf" / "config.json")
     )

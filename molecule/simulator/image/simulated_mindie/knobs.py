@@ -1,4 +1,4 @@
-"""What a test may turn on the simulated daemon: a JSON file beside the simulated driver, absent on a host without wishes."""
+"""What a test may turn on the simulated daemon: a JSON file beside the simulated driver; absent means defaults."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ class Knobs:
     weights_gib_per_npu: float | None = None
     workspace_gib: float = 4.0
     device_ips: dict[str, str] | None = None
+    shm_free_mib: int | None = None
     # The real pauses: 5 s before the children are ended, up to 10 s before a refusal is reported (source 4.3, 1.1).
     stop_pause_seconds: float = 1.0
     child_grace_seconds: float = 15.0

@@ -1,0 +1,63 @@
+"""The model directory as a read-only look sees it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from mindie_deploy.hosts.answer import FileText, Missing, entry, file_text, number_of, text_of
+from mindie_deploy.hosts.facts import Reading, Unknown, WeightsFacts
+
+INDEX_NAME = "model.safetensors.index.json"
+CONFIGURATION_NAME = "config.json"
+
+
+def weights(collection: Mapping[str, object], path: str) -> Reading[WeightsFacts]:
+    """Reads the directory listing and config.json. A directory that does not exist is an answer."""
+    item = entry(collection, "weights")
+    if isinstance(item, Unknown):
+        return item
+    if item.get("exists") is False:
+        return WeightsFacts(path, None, False, None, None, {}, {}, Unknown(f"{path} does not exist"), False)
+    entries = item.get("entries")
+    if item.get("error") or item.get("timed_out") or not isinstance(entries, list):
+        return Unknown(f"{path}: {text_of(item.get('error')) or 'the answer has no entries'}")
+    if item.get("truncated"):
+        return Unknown(f"{path} has too many entries")
+    sizes: dict[str, int] = {}
+    modes: dict[str, str] = {}
+    for record in entries:
+        if not isinstance(record, Mapping) or record.get("kind") != "file":
+            continue
+        name, size = text_of(record.get("name")), number_of(record.get("size"))
+        if name and size is not None and size >= 0:
+            sizes[name] = size
+            modes[name] = text_of(record.get("mode"))
+    return WeightsFacts(
+        path=path,
+        real_path=text_of(item.get("real_path")) or None,
+        exists=True,
+        mode=text_of(item.get("mode")) or None,
+        uid=number_of(item.get("uid")),
+        files=sizes,
+        file_modes=modes,
+        configuration=configuration(file_text(collection, "weights/config")),
+        index_present=INDEX_NAME in sizes,
+    )
+
+
+def configuration(source: FileText | Missing | Unknown) -> Reading[dict[str, object]]:
+    """Reads config.json."""
+    if isinstance(source, Unknown):
+        return source
+    if isinstance(source, Missing):
+        return Unknown(f"{source.path} does not exist")
+    if source.truncated:
+        return Unknown(f"{source.path} is longer than what was read")
+    try:
+        value = json.loads(source.text)
+    except (ValueError, RecursionError) as problem:
+        return Unknown(f"{source.path} is no JSON: {str(problem)[:120]}")
+    if not isinstance(value, dict):
+        return Unknown(f"{source.path} is no JSON object")
+    return value

@@ -1,0 +1,202 @@
+"""Faults between hosts and NPUs: rendezvous, HCCL (EI codes), the NPUs' driver (EJ, EL codes)."""
+
+from __future__ import annotations
+
+from mindie_deploy.mindie.fault import CONSEQUENCE, SYMPTOM, Fault
+
+CANN = "CANN error codes, HCCL user guide"
+CHECK = "run check: it looks at links, addresses, TLS and versions of all NPUs"
+CONFIGURE = "run configure again: it makes one rank table from the running NPUs and writes it to every host"
+
+NETWORK_FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "rendezvous-gave-up",
+        r"Failed to establish connection to master after maximum retries",
+        "this follower did not reach the leader within two minutes",
+        "the leader may have ended before (look at its log), or a firewall closes mindie_multi_nodes_infer_port on it",
+        "MindIE-LLM, grpc_communicator.cpp",
+    ),
+    Fault(
+        "tls-differs",
+        r"(?i)tls_?status.{0,60}inconsistent|TlsStatus.{0,20}(differ|not equal)",
+        "the TLS switch differs between NPUs",
+        "set it equal on all: hccn_tool -i N -tls -s enable 0 on every NPU of every host",
+        CANN,
+    ),
+    Fault(
+        "hccl-connect-timeout",
+        r"\bEI0006\b|(?i:getting socket times? ?out)",
+        "NPUs did not meet in time: a peer is late, dead or not reachable, or TLS differs",
+        "look at the host that failed first; " + CHECK,
+        CANN,
+    ),
+    Fault(
+        "hccl-notify-timeout",
+        r"\bEI0002\b|(?i:notify wait time-?out)",
+        "an NPU waited in vain for another: a rank died or hangs",
+        "look for the rank with the earliest error, on every host",
+        CANN,
+        SYMPTOM,
+    ),
+    Fault(
+        "rank-table-address",
+        r"\bEJ0004\b|(?i:the ip address.{0,60}in the ranktable is inconsistent)",
+        "an address in the rank table is not the NPU's",
+        CONFIGURE,
+        CANN,
+    ),
+    Fault("rank-table-invalid", r"\bEI00(04|14|15)\b", "HCCL refuses the rank table", CONFIGURE, CANN),
+    Fault(
+        "hosts-differ",
+        r"\bEI0005\b|RankConsistentImpl.{0,40}CompareFrame",
+        "hosts run with different rank tables, versions or sizes",
+        CONFIGURE,
+        CANN,
+    ),
+    Fault(
+        "cann-differs",
+        r"\bEI0008\b",
+        "CANN differs between hosts: they run different images",
+        "load the same image on every host",
+        CANN,
+    ),
+    Fault(
+        "hccl-environment",
+        r"\bEI0001\b",
+        "HCCL refuses a variable: a time-out out of range, or a network interface that does not exist",
+        "look at HCCL_* in mindie_environment, HCCL_SOCKET_IFNAME first",
+        CANN,
+    ),
+    Fault(
+        "rdma-retransmission",
+        r"\bEI0013\b|cqe error status\[12\]",
+        "packets between NPUs are lost: MTU, flow control or a bad optic",
+        "hccn_tool -i N -stat -g, -mtu -g and -optical -g on the NPUs named; flow control (PFC) of the switch",
+        CANN,
+    ),
+    Fault(
+        "npu-port-taken",
+        r"\bEI00(19|20)\b|\bEJ0003\b",
+        "a port of the NPU (16666) or of HCCL on the host (from 60000) is taken: a second job runs on the NPU",
+        "stop the other job; npu-smi info shows its process",
+        CANN,
+    ),
+    Fault(
+        "former-run-not-gone",
+        r"\bEJ0001\b|last training process is running",
+        "a former run still holds the NPU",
+        "wait ten seconds and start again; if it stays, npu-smi info shows the process",
+        CANN,
+    ),
+    Fault(
+        "npu-link-down",
+        r"\bEJ0002\b|ra hdc message process failed ret\(-67\)",
+        "the network port of an NPU is down",
+        "hccn_tool -i N -link -g on every NPU of this host; then cable, optic, switch port",
+        CANN,
+    ),
+    Fault(
+        "rdma-device-taken",
+        r"ra rdev init ret\[-17\]|(?i:rdma init fail)",
+        "another container uses the NPU's network port",
+        "stop the other container that has the NPU devices",
+        CANN,
+    ),
+    Fault(
+        "open-files",
+        r"(?i)topo exchange.{0,80}socket time-?out|too many open files",
+        "the limit of open files is too low",
+        'set mindie_ulimits to {"nofile": "65536:65536"}',
+        CANN,
+    ),
+    Fault(
+        "peer-to-peer",
+        r"\bEI0010\b",
+        "NPUs inside a host do not reach each other",
+        "npu-smi info -t topo must show HCCS between all; restart the driver or the host",
+        CANN,
+    ),
+    Fault(
+        "hccl-resources",
+        r"\bEI00(03|07|09|11)\b",
+        "HCCL lacks memory or another resource of the NPU",
+        "start from idle NPUs; lower HCCL_BUFFSIZE if it is set",
+        CANN,
+        SYMPTOM,
+    ),
+    Fault(
+        "gloo-interface",
+        r"(?i)gloo.{0,200}connection refused|connection refused.{0,120}local=\[?127\.",
+        "gloo took the loopback interface",
+        "set GLOO_SOCKET_IFNAME in mindie_environment to the NIC with the host's address",
+        "MindIE FAQ",
+    ),
+    Fault(
+        "torch-master",
+        r"MASTER_(ADDR|PORT|IP)\b.{0,80}(missing|not set|expected|required)",
+        "torch's process group has no address",
+        "run configure again; for a private image set MASTER_ADDR in mindie_environment",
+        "MindIE FAQ",
+    ),
+    Fault(
+        "npu-bound-elsewhere",
+        r"\bEL00(04|15)\b|(?i:set device failed)",
+        "an NPU is in use by another container, or not usable",
+        "npu-smi info shows processes and health; stop the other container",
+        CANN,
+    ),
+    Fault(
+        "npu-device-id",
+        r"(?i)invalid device id",
+        "an NPU that the rank table names is not in the container",
+        "ls /dev/davinci* on the host must show 0 to 7; never renumber, repair the host",
+        "GPUStack issues 3225, 3352",
+    ),
+    Fault(
+        "npu-driver-process",
+        r"(?i)tsdopen failed|device lost heartbeat",
+        "the NPU's driver or device process is down",
+        "npu-smi info must show health OK; restart the driver or the host",
+        "FaultDiag",
+    ),
+    Fault(
+        "npu-exception",
+        r"\b(507015|507035)\b",
+        "an NPU kernel failed: damaged weights, or memory errors of the NPU",
+        "sync again (it proves every shard), and look at npu-smi info -t ecc -i N",
+        "CANN error codes, FaultDiag",
+    ),
+    Fault(
+        "tbe-process",
+        r"(?i)main process disappeared|tbe sub-?process",
+        "a compile process lost its parent: memory pressure, an old driver, or hosts that differ",
+        "free -g should show 445 GB; " + CHECK,
+        "MindIE FAQ",
+        SYMPTOM,
+    ),
+    Fault(
+        "hccl-init",
+        r"HcclCommInitRootInfo.{0,80}(fail|error)|(?i:hccl.{0,40}connect(ion)? time-?d? ?out)",
+        "the NPUs could not form a communicator",
+        "look for the first EI or EJ code on every host; " + CHECK,
+        "GPUStack issue 2021",
+        SYMPTOM,
+    ),
+    Fault(
+        "leader-ended",
+        r"(?i)stream closed by server",
+        "the leader ended; this follower would keep its NPUs for ever",
+        "look at the leader's log; stop and start all hosts together",
+        "MindIE-LLM, grpc_communicator.cpp",
+        SYMPTOM,
+    ),
+    Fault(
+        "worker-died",
+        r"(?i)process \d+ (was terminated by signal|exited normally with status [1-9])|handled SIGCHLD|"
+        r"(mindie_llm_backend|\bworker\b|child process|sub-?process).{0,80}\b(exited|killed|died|terminated)\b",
+        "a worker process died and took the daemon with it",
+        "look for the first error above, and at dmesg of the host for the OOM killer",
+        "MindIE-LLM, llm_daemon.cpp",
+        CONSEQUENCE,
+    ),
+)

@@ -1,0 +1,1 @@
+"""All checks, a subject a module. The registry imports every module of this package."""

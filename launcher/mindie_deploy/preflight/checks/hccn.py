@@ -1,0 +1,229 @@
+"""The NPUs' RoCE ports (HCCN), one by one, as hccn_tool and /etc/hccn.conf show them."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+
+from mindie_deploy.hosts.facts import HostFacts, Unknown
+from mindie_deploy.preflight.context import Context, known_hccn
+from mindie_deploy.preflight.finding import Problem
+from mindie_deploy.preflight.registry import check
+
+SOURCE = "hccn_tool's public source (hicann/driver); captures"
+TOOL = ("hccn.tool-responds",)
+LINK = ("hccn.tool-responds", "hccn.link-up")
+FULL_SPEED_MBPS = 200_000  # 910B boards have one 200 Gbit/s port for each NPU
+NOT_YET = ("init", "detect ip set")  # words of net_health that mean that nothing was probed yet
+
+
+def parse_address(text: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Returns an address that a NPU can have, or None: for no text, no address, 0.0.0.0 and ::."""
+    try:
+        address = ipaddress.ip_address((text or "").strip())
+    except ValueError:
+        return None
+    return None if address.is_unspecified else address
+
+
+@check(
+    "hccn.link-up",
+    title="the RoCE link of an NPU is down",
+    severity="block",
+    command="hccn_tool -i N -link -g",
+    needs=("hccn.link_up",),
+    caused_by=TOOL,
+    why="The ranks of different hosts talk over this port; HCCL waits for the missing one until it times out.",
+    remedy="Check cable, optical module (hccn_tool -i N -optical -g) and switch port (hccn_tool -i N -lldp -g names "
+    "it). hccn_tool -i N -link_stat -g tells since when.",
+    source=SOURCE,
+)
+def link_up(host: HostFacts, context: Context) -> Iterator[Problem]:
+    for index, is_up in known_hccn(host, context, "link_up").items():
+        if not is_up:
+            yield Problem(host.name, "link status: DOWN", index)
+
+
+@check(
+    "hccn.ip-present",
+    title="an NPU has no address",
+    severity="block",
+    command="hccn_tool -i N -ip -g",
+    needs=("hccn.address",),
+    caused_by=LINK,
+    why="The rank table holds the address of every NPU. One with a placeholder starts and then hangs.",
+    remedy="Set it: hccn_tool -i N -ip -s address A netmask M (it is kept in /etc/hccn.conf). If /etc/hccn.conf has "
+    "the address, the port lost it: hccn_tool -i N -cfg recovery, or reboot.",
+    source=f"{SOURCE}; gpustack issues 2551, 2821, 3498 (rank table with placeholders)",
+)
+def ip_present(host: HostFacts, context: Context) -> Iterator[Problem]:
+    for index, address in known_hccn(host, context, "address").items():
+        if parse_address(address) is None:
+            yield Problem(host.name, f"address {address}" if address else "no address is set", index)
+
+
+@check(
+    "hccn.conf-present",
+    title="/etc/hccn.conf lacks addresses",
+    severity="block",
+    command="/etc/hccn.conf",
+    needs=("hccn_configuration",),
+    caused_by=("hccn.ip-present", "hccn.ip-unique"),
+    why="The container mounts this file, and the NPUs take their addresses from it after a reset.",
+    remedy="Set the addresses with hccn_tool -i N -ip -s address A netmask M, which writes the file too.",
+    source="MindIE's four-host guide; GPUStack's tutorial",
+)
+def conf_present(host: HostFacts, context: Context) -> Iterator[Problem]:
+    configuration = host.hccn_configuration
+    if isinstance(configuration, Unknown):
+        return
+    for index in context.npus:
+        lacking = [
+            f"{key}_{index}"
+            for key, values in (("address", configuration.address), ("netmask", configuration.netmask))
+            if index not in values
+        ]
+        if lacking:
+            # The running address, if there is one, serves this launch: only the next reset loses it.
+            title = "/etc/hccn.conf lacks addresses: the next reset loses them"
+            yield Problem(host.name, f"no {' and no '.join(lacking)}", index, severity="warn", title=title)
+
+
+@check(
+    "hccn.conf-live",
+    title="/etc/hccn.conf differs from what the NPU uses",
+    severity="warn",
+    command="/etc/hccn.conf and hccn_tool -i N -ip -g",
+    needs=("hccn_configuration", "hccn.address"),
+    caused_by=("hccn.ip-present", "hccn.ip-unique", "hccn.conf-present"),
+    why="After the next reset or reboot the NPU has another address than the rank table.",
+    remedy="Decide which is right; set it with hccn_tool -i N -ip -s address A netmask M, which writes both.",
+    source=SOURCE,
+)
+def conf_live(host: HostFacts, context: Context) -> Iterator[Problem]:
+    configuration = host.hccn_configuration
+    if isinstance(configuration, Unknown):
+        return
+    for index, address in known_hccn(host, context, "address").items():
+        kept = configuration.address.get(index)
+        if kept is not None and parse_address(address) != parse_address(kept):
+            yield Problem(host.name, f"the file has {kept}, the NPU {address or 'none'}", index)
+
+
+@check(
+    "hccn.gateway",
+    title="an NPU's gateway is outside of its network",
+    severity="warn",
+    command="hccn_tool -i N -gateway -g",
+    needs=("hccn.gateway", "hccn.address", "hccn.netmask"),
+    caused_by=("hccn.ip-present", "hccn.ip-unique", "hccn.subnet"),
+    unknown="info",  # a flat network needs no gateway
+    why="Packets to NPUs in other networks are lost.",
+    remedy="hccn_tool -i N -gateway -s gateway A with an address in the NPU's own network.",
+    source=SOURCE,
+)
+def gateway(host: HostFacts, context: Context) -> Iterator[Problem]:
+    for index, device in host.hccn.items():
+        network = network_of(device.address, device.netmask)
+        if isinstance(device.gateway, Unknown) or network is None or index not in context.npus:
+            continue
+        address = parse_address(device.gateway)
+        if address is not None and address not in network:
+            yield Problem(host.name, f"gateway {address} is not in {network}", index)
+
+
+@check(
+    "hccn.netdetect",
+    title="an NPU has no address to probe its network with",
+    severity="warn",
+    command="hccn_tool -i N -netdetect -g",
+    needs=("hccn.netdetect",),
+    caused_by=LINK,
+    why="Without it the driver cannot tell whether the network behind the port works, and net health says nothing.",
+    remedy="hccn_tool -i N -netdetect -s address A, usually with the gateway's or the switch's address.",
+    source=SOURCE,
+)
+def netdetect(host: HostFacts, context: Context) -> Iterator[Problem]:
+    for index, address in known_hccn(host, context, "netdetect").items():
+        if parse_address(address) is None:
+            yield Problem(host.name, "no detect address is set", index)
+
+
+@check(
+    "hccn.net-health",
+    title="the network behind an NPU's port does not answer",
+    severity="block",
+    command="hccn_tool -i N -net_health -g",
+    needs=("hccn.net_health",),
+    caused_by=("hccn.link-up", "hccn.ip-present", "hccn.ip-unique", "hccn.gateway", "hccn.netdetect"),
+    why="The driver probes the detect address of each port by itself; one that gets no answer cannot reach other "
+    "hosts.",
+    remedy="hccn_tool -i N -ping -g address A with the detect address and with an NPU of another host; check VLAN and "
+    "configuration of the switch port. If only the detect address is wrong, correct it: -netdetect -s address A.",
+    source=SOURCE,
+)
+def net_health(host: HostFacts, context: Context) -> Iterator[Problem]:
+    for index, word in known_hccn(host, context, "net_health").items():
+        says, plain = f"net health status: {word}", word.strip().lower()
+        if plain == "success":
+            continue
+        if plain in NOT_YET:
+            title = "the network behind an NPU's port was not probed yet"
+            yield Problem(host.name, says, index, severity="warn", title=title)
+        elif plain in ("", "unknown"):
+            yield Problem(host.name, says, index, kind="unknown")
+        else:
+            yield Problem(host.name, says, index)
+
+
+@check(
+    "hccn.speed-200g",
+    title="an NPU's port does not run at 200 Gbit/s",
+    severity="block",
+    command="hccn_tool -i N -speed -g",
+    needs=("hccn.speed_mbps",),
+    caused_by=LINK,
+    why="All ranks wait for the slowest port; a port that fell back is usually a bad optic or a wrong switch setting.",
+    remedy="Check the optical module and the switch port's speed and FEC. If your fabric is slower by design, put "
+    "hccn.speed-200g into mindie_checks_warn.",
+    source="Atlas 800T A2: eight 200GE RoCE ports",
+)
+def speed(host: HostFacts, context: Context) -> Iterator[Problem]:
+    for index, speed_mbps in known_hccn(host, context, "speed_mbps").items():
+        if speed_mbps is None:
+            yield Problem(host.name, "Speed: Unknown!", index, kind="unknown")
+        elif speed_mbps != FULL_SPEED_MBPS:
+            yield Problem(host.name, f"Speed: {speed_mbps} Mb/s", index)
+
+
+@check(
+    "hccn.not-host-net",
+    title="an address of the host lies in the NPUs' network",
+    severity="warn",
+    command="hccn_tool -i N -ip -g and the host's addresses",
+    needs=("system", "hccn.address", "hccn.netmask"),
+    caused_by=("hccn.ip-present", "hccn.ip-unique"),
+    unknown="info",
+    why="The NPUs' network is one of its own; where it overlaps with the host's, packets may take the wrong way.",
+    remedy="Give the NPUs or the host addresses of another network.",
+    source="practice",
+)
+def not_host_net(host: HostFacts, context: Context) -> Iterator[Problem]:
+    if isinstance(host.system, Unknown):
+        return
+    own = [address for address in map(parse_address, host.system.addresses) if address and not address.is_loopback]
+    for index, device in host.hccn.items():
+        network = network_of(device.address, device.netmask)
+        overlapping = [str(address) for address in own if network is not None and address in network]
+        if overlapping and index in context.npus:
+            yield Problem(host.name, f"{', '.join(overlapping)} of the host is in {network}", index)
+
+
+def network_of(address: object, netmask: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    """Returns the network of a port, or None where address or mask is not known or not usable."""
+    if not isinstance(address, str) or not isinstance(netmask, str) or parse_address(address) is None:
+        return None
+    try:
+        return ipaddress.ip_network(f"{address.strip()}/{netmask.strip()}", strict=False)
+    except ValueError:
+        return None

@@ -1,0 +1,307 @@
+"""The model directory, as far as a look without reading it can tell. Every byte is proven by `sync`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from mindie_deploy.hosts.facts import DiskFacts, HostFacts, Unknown, WeightsFacts
+from mindie_deploy.preflight.context import NOT_COLLECTED, Context
+from mindie_deploy.preflight.finding import Problem, Severity
+from mindie_deploy.preflight.majority import odd_hosts
+from mindie_deploy.preflight.registry import check
+from mindie_deploy.preflight.sizes import size_text
+from mindie_deploy.preflight.weights_size import (
+    SLACK_BYTES,
+    is_complete,
+    is_there,
+    missing_bytes,
+    missing_shards,
+    model_bytes,
+)
+
+LISTING = "listing of mindie_model_path"
+PRESENT = ("weights.present",)
+SYNC = "Run `sync` (or `up`, which does it)."
+SYNC_TITLE = "and will be brought by sync"
+VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt")
+NETWORK_FILESYSTEMS = (
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb",
+    "smb3",
+    "glusterfs",
+    "fuse.glusterfs",
+    "lustre",
+    "ceph",
+    "fuse.ceph",
+)
+SHOWN_NAMES = 3
+
+
+@check(
+    "weights.present",
+    title="the weights are not on the host, and no source for them is set",
+    severity="block",
+    command=LISTING,
+    needs=("weights",),
+    why="Every member reads the model from its own host's mindie_model_path.",
+    remedy="Set mindie_weights_source, then `sync` brings them; or copy them to mindie_model_path on every host; or "
+    "correct mindie_model_path.",
+    source="GPUStack's tutorial",
+)
+def present(host: HostFacts, context: Context) -> Iterator[Problem]:
+    if isinstance(host.weights, Unknown) or is_there(host.weights):
+        return
+    state = "is empty" if host.weights.exists else "does not exist"
+    yield _or_sync(Problem(host.name, f"{host.weights.path} {state}"), context, f"the weights are missing {SYNC_TITLE}")
+
+
+@check(
+    "weights.index",
+    title="files of the model are missing",
+    severity="block",
+    command=LISTING,
+    needs=("weights",),
+    caused_by=PRESENT,
+    why="A model without its index or one of its shards fails while loading, minutes after the start.",
+    remedy="Copy the missing files, or set mindie_weights_source and run `sync`.",
+    source="form of the published model: model.safetensors.index.json and numbered shards",
+)
+def index(host: HostFacts, context: Context) -> Iterator[Problem]:
+    if isinstance(host.weights, Unknown) or not is_there(host.weights):
+        return
+    weights = host.weights
+    lacking = missing_shards(weights)
+    shards = sum(name.endswith(".safetensors") for name in weights.files)
+    if not shards:
+        says = "there is no *.safetensors file"
+    elif lacking:
+        more = f" and {len(lacking) - SHOWN_NAMES} more" if len(lacking) > SHOWN_NAMES else ""
+        says = f"there is no {', '.join(lacking[:SHOWN_NAMES])}{more}"
+    elif shards > 1 and not weights.index_present:
+        says = "there is no model.safetensors.index.json"
+    elif "config.json" not in weights.files:
+        says = "there is no config.json"
+    else:
+        return
+    yield _or_sync(Problem(host.name, says), context, f"files of the model are missing {SYNC_TITLE}")
+
+
+@check(
+    "weights.size",
+    title="files of the model differ in size between hosts",
+    severity="block",
+    scope="cluster",
+    command=LISTING,
+    needs=("weights",),
+    caused_by=("weights.present", "weights.index"),
+    why="A shard of another size is cut or of another model. The small files count too: different generation settings "
+    "make the members hang.",
+    remedy="Copy the files named from a host that has the right ones, or set mindie_weights_source and run `sync`.",
+    source="MindIE documents, multi-node inference (equal sampling defaults on all hosts)",
+)
+def size(hosts: Mapping[str, HostFacts], context: Context) -> Iterator[Problem]:
+    listings = {
+        name: host.weights.files
+        for name, host in hosts.items()
+        if isinstance(host.weights, WeightsFacts) and is_complete(host.weights)
+    }
+    odd: dict[str, list[str]] = {}
+    told: dict[str, str] = {}
+    for file in sorted({file for files in listings.values() for file in files if _counts(file)}):
+        values = {name: f"{files[file]} bytes" if file in files else "missing" for name, files in listings.items()}
+        for problem in odd_hosts(values, f"{file}:"):
+            odd.setdefault(problem.host, []).append(file)
+            told.setdefault(problem.host, problem.says)
+    for name, files in odd.items():
+        more = f" ({len(files)} files differ)" if len(files) > 1 else ""
+        title = "files of the model differ in size between hosts and will be replaced by sync"
+        yield _or_sync(Problem(name, f"{told[name]}{more}"), context, title)
+
+
+@check(
+    "weights.dtype",
+    title="the weights are FP8 or otherwise quantized",
+    severity="block",
+    command="config.json of the model",
+    needs=("weights",),
+    caused_by=("weights.present", "weights.index"),
+    why="NPUs of the A2 generation have no FP8. The published DeepSeek R1 is FP8; MindIE needs the BF16 copy.",
+    remedy="Use a BF16 copy (for instance unsloth/DeepSeek-R1-BF16), or convert; put it into a directory of its own "
+    "and set mindie_model_path.",
+    source="GPUStack's tutorial; DeepSeek-V3 README",
+)
+def dtype(host: HostFacts, context: Context) -> Iterator[Problem]:
+    if isinstance(host.weights, Unknown) or "config.json" not in host.weights.files:
+        return
+    configuration = host.weights.configuration
+    if isinstance(configuration, Unknown):
+        yield Problem(host.name, configuration.reason, kind="unknown")
+        return
+    quantization = configuration.get("quantization_config")
+    kind = str(configuration.get("torch_dtype") or configuration.get("dtype") or "").removeprefix("torch.").lower()
+    if quantization and (_is_fp8(quantization) or not isinstance(quantization, dict)):
+        yield Problem(host.name, f"quantization_config {_short(quantization)}")
+    elif "float8" in kind or "fp8" in kind:
+        yield Problem(host.name, f"torch_dtype {kind}")
+    elif quantization:
+        title = "the weights are quantized"
+        yield Problem(host.name, f"quantization_config {_short(quantization)}", severity="warn", title=title)
+    elif kind and kind not in ("bfloat16", "float16"):
+        title = "the weights are of an unusual type"
+        yield Problem(host.name, f"torch_dtype {kind}", severity="warn", title=title)
+
+
+@check(
+    "weights.tokenizer",
+    title="the tokenizer's files are missing",
+    severity="block",
+    command=LISTING,
+    needs=("weights",),
+    caused_by=("weights.present", "weights.index", "weights.size"),
+    why="A conversion to BF16 does not copy them, and MindIE then ends while loading.",
+    remedy="Copy tokenizer.json and tokenizer_config.json from the published model into mindie_model_path.",
+    source="DeepSeek-V3 README (the conversion does not copy the tokenizer files)",
+)
+def tokenizer(host: HostFacts, context: Context) -> Iterator[Problem]:
+    if isinstance(host.weights, Unknown) or not is_there(host.weights):
+        return
+    files = host.weights.files
+    title = f"the tokenizer's files are missing {SYNC_TITLE}"
+    if not any(name in files for name in VOCABULARIES):
+        yield _or_sync(Problem(host.name, "there is no tokenizer.json, tokenizer.model or vocab.json"), context, title)
+    elif "tokenizer_config.json" not in files:
+        yield _or_sync(Problem(host.name, "there is no tokenizer_config.json"), context, title)
+
+
+@check(
+    "weights.perm",
+    title="MindIE may not read the weights with these modes",
+    severity="block",
+    command="stat of mindie_model_path and its files",
+    needs=("weights",),
+    caused_by=PRESENT,
+    why="MindIE checks modes and owner itself. Root may read any; another user must own the directory (at most 750) "
+    "and config.json (at most 640). The workers refuse files that others may write, also for root.",
+    remedy="chown -R UID:GID and chmod 750 the directory, chmod 640 config.json, chmod o-w the rest.",
+    source="MindIE-LLM: SafePath::Check; atb_llm, file_utils.py",
+)
+def permissions(host: HostFacts, context: Context) -> Iterator[Problem]:
+    if isinstance(host.weights, Unknown) or not is_there(host.weights):
+        return
+    weights, user = host.weights, context.settings.container_user.split(":")[0]
+    open_files = [name for name, mode in weights.file_modes.items() if _counts(name) and _bits(mode) & 0o002]
+    if open_files:
+        says = f"others may write {open_files[0]}" + (f" and {len(open_files) - 1} more" if open_files[1:] else "")
+        yield Problem(host.name, says, severity="warn")
+    if user == "0":
+        return
+    if weights.uid is not None and str(weights.uid) != user:
+        yield Problem(host.name, f"{weights.path} belongs to user {weights.uid}, the container's user is {user}")
+    if _bits(weights.mode) & ~0o750 & 0o777:
+        yield Problem(host.name, f"{weights.path} has mode {weights.mode}, at most 0750")
+    if _bits(weights.file_modes.get("config.json")) & ~0o640 & 0o777:
+        yield Problem(host.name, f"config.json has mode {weights.file_modes['config.json']}, at most 0640")
+
+
+@check(
+    "weights.disk",
+    title="the disk is too small for the weights",
+    severity="block",
+    scope="cluster",
+    command="df of mindie_model_path",
+    why="The BF16 weights of a 671B model take 1.34 TB on every host; a copy that fills the disk fails after hours.",
+    remedy="Free the space, or set mindie_model_path to a larger file system. A model of another size: set "
+    "mindie_weights_disk_bytes.",
+    source="671e9 parameters x 2 bytes; DeepSeek-V3 README (about 1.3 TB)",
+    needs=("weights",),
+    caused_by=PRESENT,
+)
+def disk(hosts: Mapping[str, HostFacts], context: Context) -> Iterator[Problem]:
+    """Judged only where something has to be copied."""
+    path = context.settings.model_path
+    whole = model_bytes(context.settings, hosts.values(), context.weights_bytes)
+    for name, host in hosts.items():
+        if isinstance(host.weights, Unknown) or not context.settings.weights_source:
+            continue
+        needed = missing_bytes(host.weights, whole)
+        if not needed:
+            continue
+        space = host.disks.get(path, NOT_COLLECTED)
+        if isinstance(space, Unknown):
+            yield Problem(name, space.reason, kind="unknown")
+        elif space.read_only:
+            yield Problem(name, f"{space.ancestor} is mounted read-only", title="the weights' disk is read-only")
+        elif space.available_bytes < needed + SLACK_BYTES:
+            free = f"{size_text(space.available_bytes)} free at {space.ancestor}"
+            yield Problem(name, f"{free}, needed {size_text(needed)}")
+
+
+@check(
+    "weights.path-same",
+    title="the weights lead to different places on the hosts",
+    severity="info",
+    scope="cluster",
+    command="realpath of mindie_model_path",
+    needs=("weights",),
+    caused_by=PRESENT,
+    why="The path in the configuration is the same; where links lead is each host's own affair, but worth knowing.",
+    remedy="Nothing, if it is wanted.",
+    source="GPUStack's tutorial (the same path on all hosts)",
+)
+def same_path(hosts: Mapping[str, HostFacts], context: Context) -> Iterator[Problem]:
+    values = {
+        name: host.weights.real_path
+        for name, host in hosts.items()
+        if isinstance(host.weights, WeightsFacts) and host.weights.exists and host.weights.real_path
+    }
+    yield from odd_hosts(values, "it leads to")
+
+
+@check(
+    "weights.filesystem",
+    title="the weights are on a network file system",
+    severity="info",
+    command="df -T of mindie_model_path",
+    needs=("weights",),
+    caused_by=PRESENT,
+    why="MindIE warns that slow reading may break the start; loading 1.3 TB over a shared mount takes long.",
+    remedy="Nothing, if it is fast. Else keep a copy on a local disk of every host.",
+    source="MindIE-LLM: check_path_is_mounted",
+)
+def filesystem(host: HostFacts, context: Context) -> Iterator[Problem]:
+    space = host.disks.get(context.settings.model_path, NOT_COLLECTED)
+    if isinstance(space, DiskFacts) and (space.filesystem or "").lower() in NETWORK_FILESYSTEMS:
+        yield Problem(host.name, f"{space.ancestor} is {space.filesystem}")
+
+
+def _or_sync(problem: Problem, context: Context, title: str) -> Problem:
+    """What a source is set for is no failure: `sync` mends it."""
+    if not context.settings.weights_source:
+        return problem
+    severity: Severity = "info"
+    return Problem(problem.host, problem.says, severity=severity, title=title, remedy=SYNC)
+
+
+def _counts(name: str) -> bool:
+    """Whether a file is the model's: not hidden, and none of the notes and pictures that come along."""
+    return not name.startswith(".") and name.endswith((".safetensors", ".json", ".py", ".model", ".txt", ".jinja"))
+
+
+def _bits(mode: str | None) -> int:
+    try:
+        return int(mode or "0", 8)
+    except ValueError:
+        return 0
+
+
+def _is_fp8(value: object) -> bool:
+    text = str(value).lower()
+    return "fp8" in text or "float8" in text or "e4m3" in text or "e5m2" in text
+
+
+def _short(value: object) -> str:
+    if isinstance(value, dict) and value.get("quant_method"):
+        return f"quant_method {value['quant_method']}"
+    return str(value)[:80]

@@ -1,0 +1,64 @@
+"""Findings and tables as plain text, about 100 columns wide, for terminals and the output of ansible-playbook."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from mindie_deploy.preflight.finding import Finding, places_text
+
+SEVERITY_WORDS = {"block": "BLOCK", "warn": "WARN", "info": "INFO"}
+MOST_EVIDENCE = 6  # lines; the JSON form has all of them
+MOST_IDS = 6
+LONGEST_SAYS = 400  # characters of one value
+LABEL_WIDTH = 9
+
+
+def table_lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yields rows with their columns aligned; the first row is the heading."""
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    for row in cells:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def finding_lines(finding: Finding, width: int) -> Iterator[str]:
+    """Yields what, where, the evidence, what to do, and what else it explains."""
+    unknown = finding.kind == "unknown"
+    word = SEVERITY_WORDS[finding.severity] + (" (not known)" if unknown else "")
+    title = f"could not tell whether {finding.title}" if unknown else finding.title
+    lowered = " (lowered by mindie_checks_warn)" if finding.lowered else ""
+    yield from wrapped(f"{word}  {finding.check_id}: {title}{lowered}", width, "", "      ")
+    yield from _labelled("where", finding.where, width)
+    for evidence in finding.evidence[:MOST_EVIDENCE]:
+        says = evidence.says if len(evidence.says) <= LONGEST_SAYS else evidence.says[: LONGEST_SAYS - 3] + "..."
+        at = f" ({places_text(evidence.places)})" if len(finding.evidence) > 1 else ""
+        yield from _labelled("seen", f"{evidence.command}: {says}{at}", width)
+    if len(finding.evidence) > MOST_EVIDENCE:
+        yield from _labelled("", f"and {len(finding.evidence) - MOST_EVIDENCE} more", width)
+    yield from _labelled("do", finding.remedy, width)
+    if finding.hides:
+        listed = ", ".join(finding.hides)
+        many = f"{len(finding.hides)} other findings at the same places"
+        yield from _labelled("explains", listed if len(finding.hides) <= MOST_IDS else many, width)
+
+
+def wrapped(text: str, width: int, first: str = "", later: str = "  ") -> list[str]:
+    """Returns text in lines of at most `width` columns; longer words stay whole."""
+    return textwrap.wrap(
+        printable(text),
+        width,
+        initial_indent=first,
+        subsequent_indent=later,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def printable(text: str) -> str:
+    """Returns text that cannot move the cursor or change colours: it may come from a broken host."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _labelled(label: str, text: str, width: int) -> Iterator[str]:
+    yield from wrapped(text, width, f"  {label.ljust(LABEL_WIDTH)}", " " * (LABEL_WIDTH + 2))

@@ -1,0 +1,89 @@
+"""What a command works on: the inventory with its settings and hosts, validated before any playbook runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mindie_deploy.cluster.hosts import Host, hosts_in_rank_order
+from mindie_deploy.cluster.parallel import validate
+from mindie_deploy.cluster.problems import SettingsError
+from mindie_deploy.cluster.settings import Settings
+from mindie_deploy.errors import UsageError
+from mindie_deploy.plain import plain
+from mindie_deploy.runs.environment import without_prompts
+from mindie_deploy.runs.inventory import Inventory, inventory_sources, read_inventory
+from mindie_deploy.runs.redaction import Redactor, is_secret_name, secrets_of
+from mindie_deploy.runs.settings_files import places_of
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """An inventory whose settings are right. `settings` and `hosts` are None while only Ansible can tell them."""
+
+    inventory: Inventory
+    settings: Settings | None
+    hosts: tuple[Host, ...] | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The hosts' names in rank order."""
+        return self.inventory.hosts
+
+    @property
+    def ssh_environment(self) -> dict[str, str]:
+        """What keeps ssh from asking questions that nobody sees."""
+        return {} if self.inventory.passwords else without_prompts(os.environ)
+
+    def redactor(self) -> Redactor:
+        """Returns what hides this deployment's secrets, and those of the controller's environment."""
+        of_hosts = (secret for values in self.inventory.variables.values() for secret in secrets_of(values))
+        of_environment = (value for name, value in os.environ.items() if is_secret_name(name) and len(value) >= 6)
+        return Redactor([*of_hosts, *of_environment])
+
+
+def read_deployment(given: Sequence[str]) -> Deployment:
+    """Reads and validates what --inventory names.
+
+    Raises UsageError naming every wrong setting with its key, value, rule, and the file that holds it. Where values
+    are templates or encrypted, the first task of every playbook validates them instead.
+    """
+    inventory = read_inventory(inventory_sources(given))
+    if inventory.templated():
+        return Deployment(inventory, None, None)
+    try:
+        variables = {host: _setting_variables(inventory.variables[host]) for host in inventory.hosts}
+        settings = Settings.from_host_variables(variables)
+        hosts = hosts_in_rank_order(inventory.hosts, variables)
+        validate(settings, hosts)
+    except SettingsError as error:
+        raise _located(error, inventory) from error
+    return Deployment(inventory, settings, hosts)
+
+
+def resolved(deployment: Deployment, told: Mapping[str, Any]) -> Deployment:
+    """Returns the deployment with the settings that the action mindie_settings returned."""
+    if deployment.settings is not None or "settings" not in told:
+        return deployment
+    settings = Settings.model_validate(plain(told["settings"]))
+    hosts = tuple(Host(str(host["name"]), str(host["address"]), int(host["rank"])) for host in told["hosts"])
+    return Deployment(deployment.inventory, settings, hosts)
+
+
+def _setting_variables(variables: Mapping[str, Any]) -> dict[str, object]:
+    return {
+        name: plain(value) for name, value in variables.items() if name.startswith("mindie_") or name == "ansible_host"
+    }
+
+
+def _located(error: SettingsError, inventory: Inventory) -> UsageError:
+    lines = []
+    for problem in error.problems:
+        places = places_of(problem.key, inventory.files, inventory.hosts)
+        where = f"  (set in {', '.join(places)})" if places else "  (not set: this is the default)"
+        lines.append(f"  {problem}\n  {where}")
+    count = len(lines)
+    head = "a setting is wrong" if count == 1 else f"{count} settings are wrong"
+    return UsageError(f"{head}:\n" + "\n".join(lines), "correct the inventory and run again; nothing was touched")

@@ -1,0 +1,6 @@
+"""The simulated hardware of a host: npu-smi, hccn_tool, lspci, device nodes and driver files, from one YAML file.
+
+Everything here runs on a simulated host (Debian 12, Python 3.11, python3-yaml) or in a test. The product never
+imports it. Texts, streams and exit statuses follow the tools' public source, hicann/driver at ef377e9; a module that
+refuses or behaves oddly names the file and function there.
+"""

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Action mindie_weights_plan: says what a sync of the weights must read, and then what each host needs.
+
+With `stage: survey` (once for all hosts) it judges the model where it comes from and returns what must be hashed.
+With `stage: plan` (on every host) it returns what this host needs. It reads what the scans registered as weights_seen
+and weights_read (hosts), weights_source_seen and weights_source_read (source).
+"""
+
+from __future__ import annotations
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from mindie_deploy.errors import MindieDeployError
+from mindie_deploy.plain import plain
+from mindie_deploy.weights.plan import size_text
+from mindie_deploy.weights.scan import ScanError, read_scan
+from mindie_deploy.weights.source import SourceKind, parse_source
+from mindie_deploy.weights.sync import Situation, decide, survey
+
+display = Display()
+
+
+class ActionModule(ActionBase):
+    """Runs on the controller only."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        arguments = plain(self._task.args)
+        try:
+            situation = self._situation(arguments, task_vars)
+            if arguments["stage"] == "survey":
+                return {**result, **surveyed(situation, bool(arguments.get("everything")))}
+            return {**result, **self._planned(situation, arguments, task_vars)}
+        except MindieDeployError as error:
+            return {**result, "failed": True, "msg": str(error)}
+
+    def _situation(self, arguments, task_vars):
+        source = parse_source(str(arguments.get("source") or ""))
+        hostvars = task_vars["hostvars"]
+        playing = set(task_vars["ansible_play_hosts"])
+        names = [host["name"] for host in plain(task_vars["mindie_hosts"]) if host["name"] in playing]
+        if source.kind is SourceKind.HOST and source.host not in names:
+            raise ScanError(
+                f"mindie_weights_source names the host {source.host!r}, which does not take part",
+                "name a host of the group mindie, and do not leave it out with --limit",
+            )
+        scans = {name: scanned(hostvars[name], "weights_read", "weights_seen", name) for name in names}
+        source_scan = None
+        if source.kind is SourceKind.HOST and source.path == scans[source.host].directory:
+            source_scan = scans[source.host]
+        elif source.kind is not SourceKind.HOSTS:
+            source_scan = scanned(task_vars, "weights_source_read", "weights_source_seen", source.label)
+        return Situation(source, source_scan, scans, bool(arguments.get("accept_changed_source")))
+
+    def _planned(self, situation, arguments, task_vars):
+        me = task_vars["inventory_hostname"]
+        decisions = decide(situation, nothing_read=self._task.check_mode)
+        mine = decisions[me]
+        addresses = {host["name"]: host["address"] for host in plain(task_vars["mindie_hosts"])}
+        plan = {
+            "summary": mine.summary(),
+            "complete": mine.plan.complete,
+            "fetch": list(mine.plan.fetch),
+            "wrong": list(mine.plan.wrong),
+            "unproven": list(mine.plan.unproven),
+            "extra": list(mine.plan.extra),
+            "fetch_bytes": mine.plan.fetch_bytes,
+            "reuse_bytes": mine.plan.reuse_bytes,
+            "files": mine.files,
+            "total_bytes": mine.total_bytes,
+            "digest": mine.manifest.digest if mine.manifest else None,
+            "manifest": mine.manifest.to_dict() if mine.manifest else None,
+            "note": mine.note,
+            "note_source": mine.note_source,
+            "push": mine.route.push,
+            "serve": mine.route.serve,
+            "source": transport(mine.route, addresses, arguments),
+            "transfer": any(decision.plan.fetch for decision in decisions.values()),
+        }
+        result = {"changed": False, "plan": plan, "msg": plan["summary"]}
+        if self._task.check_mode:
+            # A real run says changed where it copies; here nothing runs that could say so.
+            result["changed"] = bool(plan["fetch"])
+            result["diff"] = diff(situation.scans[me].directory, mine)
+        return result
+
+
+def surveyed(situation, everything):
+    found = survey(situation, everything=everything)
+    for problem in found.warnings:
+        display.warning(f"[{problem.id}] {problem.message}; {problem.remedy}")
+    return {
+        "changed": False,
+        "source": list(found.source),
+        "hosts": {name: list(names) for name, names in found.hosts.items()},
+        "reads": not found.nothing_to_read,
+    }
+
+
+def scanned(variables, newer, older, name):
+    """Returns the latest scan that was registered."""
+    for key in (newer, older):
+        value = plain(variables.get(key) or {})
+        if "files" in value:
+            return read_scan(value)
+    raise ScanError(f"{name} was not looked at: {value.get('msg') or 'no scan was registered'}")
+
+
+def transport(route, addresses, arguments):
+    """Returns the `source` argument of mindie_weights_fetch, or None when the host fetches nothing by itself."""
+    if route.push or not (route.copy_from or route.fetch_from):
+        return None
+    if route.copy_from:
+        return {"kind": "directory", "path": route.copy_from}
+    address = addresses[route.fetch_from]
+    host = f"[{address}]" if ":" in address else address
+    url = f"http://{host}:{int(arguments['port'])}/"
+    return {"kind": "http", "url": url, "secret_file": arguments["secret_file"]}
+
+
+def diff(directory, decision):
+    """Returns what would appear, as Ansible shows differences."""
+    files = decision.manifest.by_name if decision.manifest else {}
+    lines = []
+    for name in decision.plan.fetch:
+        size = f" ({size_text(files[name].size)})" if name in files else ""
+        lines.append(f"{name}{size}{', instead of another content' if name in decision.plan.wrong else ''}\n")
+    return {"before_header": directory, "after_header": directory, "before": "", "after": "".join(lines)}

@@ -1,0 +1,208 @@
+"""mindie_weights_scan: reads once what nobody touches, and sees every touch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.modules.module_runner import run
+
+SHARD = "model-00001-of-00001.safetensors"
+INDEX = "model.safetensors.index.json"
+
+
+def safetensors(*names: str, dtype: str = "BF16") -> bytes:
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    for number, name in enumerate(names):
+        header[name] = {"dtype": dtype, "shape": [2], "data_offsets": [4 * number, 4 * number + 4]}
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + bytes(4 * len(names))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    directory = tmp_path / "model"
+    directory.mkdir()
+    (directory / SHARD).write_bytes(safetensors("a", "b"))
+    (directory / INDEX).write_text(json.dumps({"weight_map": {"a": SHARD, "b": SHARD}}))
+    (directory / "config.json").write_text('{"torch_dtype": "bfloat16"}')
+    return directory
+
+
+def scan(directory: Path, **arguments: Any) -> dict[str, Any]:
+    state = directory.parent / "state"
+    return run("mindie_weights_scan", directory=str(directory), state_directory=str(state), **arguments)
+
+
+def digests(result: dict[str, Any]) -> dict[str, str | None]:
+    return {row["name"]: row["sha256"] for row in result["files"]}
+
+
+def proven(directory: Path) -> dict[str, str]:
+    return {
+        path.relative_to(directory).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in directory.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_files_are_read_once_and_then_remembered(model: Path) -> None:
+    assert set(digests(scan(model)).values()) == {None}
+    first = scan(model, mode="remembered")
+    assert digests(first) == proven(model)
+    assert first["hashed"] == 3
+    again = scan(model, mode="remembered")
+    assert again["hashed"] == 0
+    assert digests(again) == proven(model)
+    assert digests(scan(model)) == proven(model)
+    assert not again["changed"]
+
+
+def test_a_touched_file_is_read_again_even_when_its_time_was_put_back(model: Path) -> None:
+    scan(model, mode="remembered")
+    before = (model / SHARD).stat()
+    content = bytearray((model / SHARD).read_bytes())
+    content[-1] ^= 1
+    (model / SHARD).write_bytes(content)
+    os.utime(model / SHARD, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert digests(scan(model))[SHARD] is None
+    again = scan(model, mode="remembered")
+    assert again["hashed"] == 1
+    assert digests(again) == proven(model)
+
+
+def test_a_full_scan_reads_what_is_remembered(model: Path) -> None:
+    scan(model, mode="remembered")
+    assert scan(model, mode="full")["hashed"] == 3
+    assert scan(model, mode="full", names=[SHARD])["hashed"] == 1
+
+
+def test_a_full_scan_finds_rot_that_left_no_trace(model: Path) -> None:
+    scan(model, mode="remembered")
+    proof = next((model.parent / "state" / "weights").glob("*.proof.json"))
+    value = json.loads(proof.read_text())
+    key = next(key for key in value["files"] if key.startswith(f"{(model / SHARD).stat().st_ino}:"))
+    value["files"][key] = "0" * 64  # what was remembered before a bit fell over
+    proof.write_text(json.dumps(value))
+    assert digests(scan(model, mode="remembered"))[SHARD] == "0" * 64
+    assert digests(scan(model, mode="full")) == proven(model)
+
+
+def test_a_damaged_proof_is_made_again(model: Path) -> None:
+    scan(model, mode="remembered")
+    for damage in ("", "[]", '{"files": 3, "model": []}', "\xff"):
+        next((model.parent / "state" / "weights").glob("*.proof.json")).write_text(damage)
+        assert digests(scan(model, mode="remembered")) == proven(model)
+
+
+def test_check_mode_writes_nothing(model: Path) -> None:
+    result = scan(model, mode="full", check=True)
+    assert set(digests(result).values()) == {None}
+    assert not (model.parent / "state").exists()
+
+
+def test_an_absent_directory_is_no_error(tmp_path: Path) -> None:
+    result = scan(tmp_path / "models" / "none")
+    assert not result["present"]
+    assert result["files"] == []
+    assert result["disk"]["path"] == str(tmp_path)
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_file_in_the_place_of_the_directory_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "model").write_text("x")
+    assert "is not a directory" in scan(tmp_path / "model")["msg"]
+
+
+def test_the_headers_are_compared_with_the_index(model: Path) -> None:
+    weight_map = {"a": SHARD, "b": SHARD, "c": SHARD, "d": "other.safetensors"}
+    (model / INDEX).write_text(json.dumps({"weight_map": weight_map}))
+    facts = scan(model)["model"]
+    assert facts["shards"][SHARD] == {
+        "tensors": 2,
+        "dtypes": {"BF16": 2},
+        "absent": 1,
+        "absent_names": ["c"],
+        "error": None,
+    }
+    assert facts["index_shards"] == [SHARD, "other.safetensors"]
+    assert facts["configuration"] == {"torch_dtype": "bfloat16"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"1234567",
+        struct.pack("<Q", 1 << 62),
+        struct.pack("<Q", 4) + b"nope",
+        struct.pack("<Q", 2) + b"[]",
+        struct.pack("<Q", 8) + b'{"a": 1}',
+        safetensors("a")[:-1],
+        safetensors("a") + b"x",
+    ],
+)
+def test_a_broken_shard_says_why(model: Path, content: bytes) -> None:
+    (model / SHARD).write_bytes(content)
+    assert scan(model)["model"]["shards"][SHARD]["error"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"weight_map": 3}', '{"weight_map": {"a": 3}}', "\xff"])
+def test_a_broken_index_and_configuration_say_why(model: Path, content: str) -> None:
+    (model / INDEX).write_bytes(content.encode("latin-1"))
+    (model / "config.json").write_bytes(content.encode("latin-1").replace(b"{", b"["))
+    facts = scan(model)["model"]
+    assert facts["index_error"]
+    assert facts["configuration"] is None
+    assert facts["configuration_error"]
+
+
+def test_facts_of_the_model_follow_the_files(model: Path) -> None:
+    scan(model, mode="remembered")
+    (model / "config.json").write_text('{"torch_dtype": "float16"}')
+    assert scan(model)["model"]["configuration"] == {"torch_dtype": "float16"}
+
+
+def test_hidden_links_and_special_files(model: Path) -> None:
+    blobs = model.parent / "blobs"
+    blobs.mkdir()
+    (blobs / "x").write_bytes(b"of a hub's cache")
+    (model / "linked.json").symlink_to(blobs / "x")
+    (model / "dangling").symlink_to(blobs / "gone")
+    (model / "round").symlink_to(model)
+    (model / ".git").mkdir()
+    (model / ".git" / "config").write_text("x")
+    (model / "figures").mkdir()
+    (model / "figures" / "a b.png").write_bytes(b"png")
+    os.mkfifo(model / "pipe")
+    (model / "back\\slash").write_text("x")
+    (model / os.fsdecode(b"latin-\xff")).write_text("x")
+    result = scan(model, mode="remembered")
+    found = digests(result)
+    assert found["linked.json"] == hashlib.sha256(b"of a hub's cache").hexdigest()
+    assert "figures/a b.png" in found
+    assert not any(name.startswith(".") for name in found)
+    assert set(result["skipped"]) == {"dangling", "round", "pipe", "back\\slash", "latin-\\xff"}
+
+
+def test_an_unfinished_transfer_is_seen(model: Path) -> None:
+    incoming = model.parent / ".model.incoming"
+    incoming.mkdir()
+    (incoming / "a.safetensors.partial").write_bytes(b"12345")
+    (incoming / "b.json").write_bytes(b"123")
+    assert scan(model)["incoming"] == {"a.safetensors": 5, "b.json": 3}
+
+
+def test_checksums_and_the_manifest_of_earlier_are_returned(model: Path) -> None:
+    (model / "SHA256SUMS").write_text("text")
+    result = scan(model)
+    assert result["checksums"] == "text"
+    assert result["manifest"] is None
+    Path(result["manifest_path"]).write_text('{"files": []}')
+    assert scan(model)["manifest"] == {"files": []}
