@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Gives a simulated host a named fault, and takes it back: fault.py apply NAME --host HOST [--npu N] | clear [NAME] | list.
+"""Gives a simulated host a named fault, and takes it back.
 
-A fault is a change of the host's YAML file (see docs/simulator-state.md); what it changed is kept beside it, so that clear
-restores exactly that and leaves later edits of other fields alone. Then the host is brought in agreement through
+Usage: fault.py apply NAME --host HOST [--npu N], fault.py clear [NAME] [--host HOST], fault.py list.
+A fault is a change of the host's YAML file (see docs/simulator-state.md); what it changed is kept beside it, so that
+clear restores exactly that and leaves later edits of other fields alone. Then the host is brought in agreement through
 cluster.py, if the cluster runs. Some faults also run a command on the host (`run`, `undo`; see tools/faults.py).
 """
 
@@ -21,6 +22,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 from tools import state  # noqa: E402
+from tools.difference import differences, prune, restore  # noqa: E402
 from tools.faults import FAULTS, Context, Fault, FaultError, edit  # noqa: E402
 
 DEFAULT_WORK = HERE.parents[1] / ".work" / "cluster"
@@ -68,8 +70,7 @@ class Faults:
 
     def applied(self, host: str) -> list[dict[str, Any]]:
         """Records of the faults a host has, oldest first."""
-        file = self._record(host)
-        return list(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else []
+        return list(self._notes(host)["applied"])
 
     def apply(self, name: str, host: str, npu: int) -> list[str]:
         """Applies a fault; says what was done. FaultError when it cannot be, and then nothing changed."""
@@ -93,8 +94,10 @@ class Faults:
         if not records:
             original.write_bytes(file.read_bytes())
         state.write(file, after)
-        records.append({"name": name, "npu": npu, "differences": differences(before, after)})
-        self._keep(host, records)
+        changes = differences(before, after)
+        records.append({"name": name, "npu": npu, "differences": changes})
+        made = [change["path"] for change in changes if "made" in change]
+        self._keep(host, records, self._notes(host)["made"] + made)
         return [f"{host}: {name}: {fault.description}", *self._enact(host, fault.run)]
 
     def clear(self, name: str | None, host: str | None) -> list[str]:
@@ -112,20 +115,17 @@ class Faults:
 
     def _clear_one(self, host: str, record: dict[str, Any]) -> list[str]:
         file = self.folder / f"{host}.yml"
-        records = [kept for kept in self.applied(host) if kept != record]
-        later = [kept for kept in records if self.applied(host).index(kept) >= self.applied(host).index(record)]
-        left: list[str] = []
+        records = self.applied(host)
+        place = records.index(record)
+        later = records[place + 1 :]
+        del records[place]
         raw = state.read_raw(file)
-        for change in record["differences"]:
-            if not _restore(raw, change):
-                over = [other for kept in later for other in kept["differences"] if other["path"] == change["path"]]
-                if over:
-                    over[0].update(before=change["before"], had=change["had"])  # the later fault now returns to this
-                else:
-                    left.append(f"{host}: {'.'.join(map(str, change['path']))} was changed since and stays as it is")
+        left = restore(raw, record["differences"], [change for kept in later for change in kept["differences"]])
+        made = prune(raw, self._notes(host)["made"])
         state.write(file, raw)
-        self._keep(host, records)
-        return [f"{host}: cleared {record['name']}", *left, *self._enact(host, FAULTS[record["name"]].undo)]
+        self._keep(host, records, made)
+        said = [f"{host}: {path} was changed since and stays as it is" for path in left]
+        return [f"{host}: cleared {record['name']}", *said, *self._enact(host, FAULTS[record["name"]].undo)]
 
     def _enact(self, host: str, commands: tuple[tuple[str, ...], ...]) -> list[str]:
         """Runs apply.py, then the fault's own commands, in the host."""
@@ -135,53 +135,22 @@ class Faults:
             status, output = self.in_host(host, argv)
             if status != 0:
                 raise FaultError(
-                    f"{host}: its file is changed, but `{' '.join(argv)}` ended with {status}: {output or 'no output'}\n"
+                    f"{host}: its file is changed, but `{' '.join(argv)}` ended with {status}: "
+                    f"{output or 'no output'}\n"
                     "Is the cluster up? Without it, add --files-only."
                 )
         return []
 
-    def _record(self, host: str) -> Path:
-        return self.folder / ".faults" / f"{host}.json"
+    def _notes(self, host: str) -> dict[str, Any]:
+        """What is kept about a host: its faults, and the mappings and lists that they made in its file."""
+        file = self.folder / ".faults" / f"{host}.json"
+        if not file.is_file():
+            return {"applied": [], "made": []}
+        return dict(json.loads(file.read_text(encoding="utf-8")))
 
-    def _keep(self, host: str, records: list[dict[str, Any]]) -> None:
-        self._record(host).write_text(json.dumps(records, indent=1), encoding="utf-8")
-
-
-_ABSENT = object()
-
-
-def differences(before: Any, after: Any, path: tuple[str | int, ...] = ()) -> list[dict[str, Any]]:
-    """The smallest set of fields that differ: path, what was there (`had` false: nothing), what is there now."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        found = []
-        for key in [*before, *(key for key in after if key not in before)]:
-            found += differences(before.get(key, _ABSENT), after.get(key, _ABSENT), (*path, key))
-        return found
-    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        return [item for index in range(len(before)) for item in differences(before[index], after[index], (*path, index))]
-    if before == after and type(before) is type(after):
-        return []
-    had, has = before is not _ABSENT, after is not _ABSENT
-    return [{"path": list(path), "had": had, "before": before if had else None, "has": has, "after": after if has else None}]
-
-
-def _restore(raw: Any, change: dict[str, Any]) -> bool:
-    """Puts back what was there; False when the field has been changed since."""
-    *front, last = change["path"]
-    place = raw
-    for key in front:
-        try:
-            place = place[key]
-        except (KeyError, IndexError, TypeError):
-            return False
-    present = last in place if isinstance(place, dict) else last < len(place)
-    if present != change["has"] or (present and place[last] != change["after"]):
-        return False
-    if change["had"]:
-        place[last] = change["before"]
-    elif present:
-        del place[last]
-    return True
+    def _keep(self, host: str, records: list[dict[str, Any]], made: list[list[str | int]]) -> None:
+        notes = {"applied": records, "made": made if records else []}
+        (self.folder / ".faults" / f"{host}.json").write_text(json.dumps(notes, indent=1), encoding="utf-8")
 
 
 def parser() -> argparse.ArgumentParser:

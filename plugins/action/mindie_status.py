@@ -60,12 +60,25 @@ class ActionModule(ActionBase):
             if observation["exists"]
             else None,
             "state": member.state if observation["exists"] else "absent",
-            "message": member.message,
+            "message": member.message if observation["exists"] else "nothing is deployed here",
             "listening": observation["listening"] if me == leader["name"] else None,
             "since": observation["started_at"] if observation["running"] else None,
             "npus": npus,
             "npus_unknown": getattr(overview, "reason", None),
             "log_tail": observation["log_tail"],
         }
+        result["msg"] = line(me, result["status"])
         result["changed"] = False
         return result
+
+
+def line(host, status):
+    """Returns the status in one line, for plain ansible-playbook."""
+    npus = status["npus"]
+    used = [npu["hbm_used_mib"] for npu in npus if npu["hbm_used_mib"] is not None]
+    healthy = sum(npu["health"] == "OK" for npu in npus)
+    seen = f"{healthy} of {len(npus)} NPUs healthy" if npus else f"NPUs not known: {status['npus_unknown']}"
+    if used:
+        seen += f", {sum(used) / len(used) / 1024:.1f} GiB HBM used on average"
+    since = f" since {status['since']}" if status["since"] else ""
+    return f"{host}: {status['state']}{since} ({status['message'] or 'no message'}); {seen}"

@@ -230,20 +230,23 @@ def read_manifest(value):
     rows = value.get("files")
     if not isinstance(rows, list) or not rows or len(rows) > MOST_FILES:
         raise FetchError("the manifest has no files, or too many")
-    files = {}
+    files, folders = {}, set()
     for row in rows:
         row = row if isinstance(row, dict) else {}
         name, size, digest = row.get("name"), row.get("size"), row.get("sha256")
-        parts = name.split("/") if isinstance(name, str) else [""]
-        if not name or "\\" in name or not name.isprintable() or any(p in ("", "..") or p[0] == "." for p in parts):
+        parts = name.split("/") if isinstance(name, str) else []
+        if not parts or "\\" in name or not name.isprintable() or any(p in ("", "..") or p[0] == "." for p in parts):
             raise FetchError("the manifest names the file %r, which leads elsewhere or is hidden" % (name,))
-        if name in files or any("/".join(parts[:depth]) in files for depth in range(1, len(parts))):
+        if name in files:
             raise FetchError("the manifest names %r twice" % name)
         if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= LARGEST_FILE:
             raise FetchError("the manifest gives %r the size %r" % (name, size))
         if not isinstance(digest, str) or not SHA256.match(digest):
             raise FetchError("the manifest gives %r the sha256 %r" % (name, digest))
         files[name] = (size, digest)
+        folders.update("/".join(parts[:depth]) for depth in range(1, len(parts)))
+    if folders & set(files):
+        raise FetchError("the manifest names %r as a file and as a directory" % sorted(folders & set(files))[0])
     weight = {name: index for index, name in enumerate(LAST, 2)}
     return {
         name: files[name]

@@ -76,7 +76,7 @@ FAILING = [
     Case("npu.tool-responds", {"overview": UNKNOWN}, says="within 60 s"),
     Case("npu.count", {"overview": overview(lost=(5,))}, (5,), says="0-4, 6-7"),
     Case("npu.count", {"overview": replace(overview(), npus=(*overview().npus, npu(8)))}, (8,)),
-    Case("npu.vnpu-off", {"overview": overview(npu5=npu(5, id=100))}, (100,), says="id 100"),
+    Case("npu.vnpu-off", {"overview": overview(npu5=npu(5, id=100))}, says="id 100"),
     Case("npu.chip-uniform", on_npu5(name="910B"), (5,), says="910B, expected 910B3"),
     Case("npu.health", on_npu5(health="Alarm"), (5,), says="Alarm"),
     Case("npu.health", on_npu5(health="Critical"), (5,)),
@@ -125,7 +125,6 @@ FAILING = [
         (5,),
         says="deployment qwen",
     ),
-    Case("driver.version", {"driver": driver("not a version")}, says="no version"),
     Case("driver.uniform", {"driver": driver("25.0.rc1.1")}, says="25.0.rc1.1; 25.2.0 on host1, host2, host4"),
     Case("driver.files-match", {"overview": replace(overview(), driver_version="25.0.rc1")}, says="running 25.0.rc1"),
     Case("firmware.version", {"boards": boards(5, firmware_version="7.5.0.1.129")}, (5,), says="7.5.0.1.129"),
@@ -276,6 +275,7 @@ UNREADABLE = [
     Case("docker.image-arch", {"image": image(architecture=None)}),
     Case("docker.conflict", {"engine": UNKNOWN}),
     Case("driver.version", {"driver": UNKNOWN}),
+    Case("driver.version", {"driver": driver("not a version")}),
     Case("driver.uniform", {"driver": UNKNOWN}),
     Case("driver.files-match", {"overview": replace(overview(), driver_version="")}),
     Case("firmware.version", {"boards": boards(5, UNKNOWN)}, (5,)),
@@ -345,7 +345,14 @@ def test_missing_evidence_is_unknown_at_its_place_and_never_a_verdict(case: Case
 # Checks whose subject is the absence of an answer: they fail by it, and are never unknown.
 JUDGE_ABSENCE = {"npu.tool-responds", "hccn.tool-responds", "docker.running"}
 # Tested with more than one host changed, in test_cluster_faults.py.
-ELSEWHERE = {"hccn.ip-unique", "hccn.tool-responds", "hccn.tls-off", "os.hostname-unique", "ports.free"}
+ELSEWHERE = {
+    "driver.version",
+    "hccn.ip-unique",
+    "hccn.tool-responds",
+    "hccn.tls-off",
+    "os.hostname-unique",
+    "ports.free",
+}
 ELSEWHERE |= {"ports.weights", "settings.check-ids", "weights.tokenizer"}
 UNREACHABLE = {check.id for check in all_checks().values() if check.scope == "unreachable"}
 

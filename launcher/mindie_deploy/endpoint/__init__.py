@@ -1,1 +1,1 @@
-"""Client of the served model's HTTP API."""
+"""The served model's HTTP API: is it there, which models, and a chat."""

@@ -14,7 +14,7 @@ def split_consequences(seen: Sequence[Seen]) -> tuple[list[Seen], list[tuple[See
     """Returns the problems that stand for themselves, and the others each with the id of the check that explains it.
 
     A cause explains a problem of a check that declares it, on the same host, if the cause concerns the whole host or
-    the same NPU (any NPU where so declared). It must be at least as grave, so that hiding never changes the verdict;
+    the same NPU (any NPU where so declared, for what is said of the whole host or not known). It must be at least as grave, so that hiding never changes the verdict;
     and missing evidence explains only missing evidence. Of several causes the first one counts: causes of causes come
     first.
     """
@@ -47,7 +47,7 @@ def _explains(cause: Seen, item: Seen, any_npu: bool) -> bool:
     if cause.problem.kind == "unknown" and item.problem.kind != "unknown":
         return False
     same_place = cause.problem.npu is None or cause.problem.npu == item.problem.npu
-    return same_place or (any_npu and item.problem.npu is None)
+    return same_place or (any_npu and (item.problem.npu is None or item.problem.kind == "unknown"))
 
 
 @cache

@@ -10,7 +10,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import FrameType
 from typing import Protocol
 
@@ -31,11 +31,10 @@ class Target(Protocol):
 class Cancellation:
     """Whether the operator wants the run to end. One for each command, shared by its playbooks."""
 
-    def __init__(self, grace: float = GRACE_S, announce: Callable[[bool], None] | None = None) -> None:
+    def __init__(self, grace: float = GRACE_S) -> None:
         self.grace = grace
         self.requested = False
         self.forced = False
-        self._announce = announce
         self._requested_at = 0.0
         self._target: Target | None = None
 
@@ -45,16 +44,12 @@ class Cancellation:
             return
         self.requested = True
         self._requested_at = time.monotonic()
-        if self._announce:
-            self._announce(False)
         if self._target is not None:
             self._target.interrupt()
 
     def force(self) -> None:
         """Kills the running playbook with all its processes."""
         self.requested = self.forced = True
-        if self._announce:
-            self._announce(True)
         if self._target is not None:
             self._target.kill()
 
@@ -67,6 +62,8 @@ class Cancellation:
     def attached(self, target: Target) -> Iterator[None]:
         """Makes `target` what is cancelled meanwhile."""
         self._target = target
+        if self.requested:
+            target.interrupt()
         try:
             yield
         finally:
@@ -74,7 +71,7 @@ class Cancellation:
 
     def renewed(self) -> Cancellation:
         """Returns a fresh one, for the looking-around after a cancelled run."""
-        return Cancellation(self.grace, self._announce)
+        return Cancellation(self.grace)
 
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:

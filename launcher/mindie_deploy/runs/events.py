@@ -82,7 +82,8 @@ def read_event(raw: Mapping[str, Any]) -> Event:
         kind=str(raw.get("event", "")),
         counter=int(raw.get("counter") or 0),
         created=str(raw.get("created", "")),
-        stdout=str(raw.get("stdout", "")),
+        # The output comes through a pseudo-terminal.
+        stdout=str(raw.get("stdout", "")).replace("\r\n", "\n").rstrip("\r"),
         play=str(data.get("play") or ""),
         task=str(data.get("task") or ""),
         role=str(data.get("role") or ""),

@@ -97,14 +97,7 @@ def run_playbook(
                 collector.add(event)
 
             pump = EventPump(on_event or _ignore, keep)
-            announced: list[str] = []
-
-            def look_for_cancel() -> bool:
-                for kind, happened in ((CANCEL_REQUESTED, cancel.requested), (CANCEL_FORCED, cancel.forced)):
-                    if happened and kind not in announced:
-                        announced.append(kind)
-                        pump.put(Event(kind))
-                return child.look(cancel)
+            child.notify = pump.put
 
             def handle(raw: dict[str, Any]) -> bool:
                 pump.put(read_event(raw))
@@ -113,7 +106,7 @@ def run_playbook(
             started = time.monotonic()
             runner = Runner(
                 configuration,
-                cancel_callback=look_for_cancel,
+                cancel_callback=lambda: child.look(cancel),
                 event_handler=handle,
                 status_handler=_forget_environment,
             )
@@ -149,7 +142,8 @@ class _Child:
 
     def __init__(self, pid_file: Path, mark: str) -> None:
         self.pid_file, self._mark = pid_file, mark
-        self._interrupted = False
+        self.notify: Callable[[Event], None] = _ignore
+        self._asked = self._interrupted = False
         self._pid: int | None = None
 
     @property
@@ -160,11 +154,15 @@ class _Child:
         return self._pid
 
     def interrupt(self) -> None:
+        if not self._asked:
+            self._asked = True
+            self.notify(Event(CANCEL_REQUESTED))
         if self.pid is not None and not self._interrupted:
             self._interrupted = True
             _signal(self.pid, signal.SIGINT)
 
     def kill(self) -> None:
+        self.notify(Event(CANCEL_FORCED))
         processes.end(self._mark, self.pid, 0.0)
 
     def look(self, cancel: Cancellation) -> bool:

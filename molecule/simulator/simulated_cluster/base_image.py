@@ -50,6 +50,7 @@ TRIMMED = (
 RECIPE = "1"  # raise it when the way of making changes and the lists above do not
 MIRROR_SETTING = "MINDIE_DEPLOY_SIMULATOR_MIRROR"
 REGISTRY_SECONDS = 5.0
+UNUSED_DAYS = 14.0
 BUILD_SECONDS = 900.0
 
 
@@ -62,7 +63,7 @@ def host_tar(engine: Engine, cache: Path) -> Path:
     """File system of a host, as a tar file in the cache."""
     name = f"host-{host_key()}.tar"
     path = made_once(cache, name, lambda target: _make(engine, target))
-    forget_others(cache, "host-*.tar", name)
+    forget_others(cache, "host-*.tar", name, UNUSED_DAYS)
     return path
 
 
@@ -70,7 +71,7 @@ def slim_tar(host: Path, cache: Path) -> Path:
     """File system for the simulated MindIE image: a shell, core tools and Python, taken from the host's."""
     name = f"slim-{key_of(host_key(), *SLIM_RECIPE)}.tar"
     path = made_once(cache, name, lambda target: write_slim(host, target))
-    forget_others(cache, "slim-*.tar", name)
+    forget_others(cache, "slim-*.tar", name, UNUSED_DAYS)
     return path
 
 
@@ -115,7 +116,7 @@ def _pull(engine: Engine) -> bool:
 def _from_registry(engine: Engine, target: Path) -> None:
     """Install the packages in a container of the pulled image and take its file system."""
     say(f"base image: installing packages in {PULLED} (once per machine)")
-    container = f"{target.parent.name.strip('.')}-build".replace(".tar.", "-")
+    container = f"mindie-simulator-base-{os.getpid()}"
     trims = " ".join(f"/{path.removeprefix('./')}" for path in TRIMMED if not path.startswith("./dev"))
     script = (
         "set -e; export DEBIAN_FRONTEND=noninteractive; apt-get update -qq; "
@@ -139,7 +140,6 @@ def _from_packages(target: Path) -> None:
     machine.need("debootstrap")
     say("base image: making it from Debian's packages (about 60 s, once per machine)")
     root = target.parent / "root"
-    # Not the working directory of ours: its path may have a form that a chroot does not like.
     command = [
         shutil.which("debootstrap") or "/usr/sbin/debootstrap",
         "--variant=minbase",

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 SETTING = "MINDIE_DEPLOY_SIMULATOR_CACHE"
-UNUSED_SECONDS = 14 * 24 * 3600.0
+DAY_SECONDS = 24 * 3600.0
 SYSTEM_DIRECTORY = Path("/var/cache/mindie-deploy-simulator")
 
 
@@ -54,15 +54,15 @@ def made_once(directory: Path, name: str, make: Callable[[Path], None]) -> Path:
     return target
 
 
-def forget_others(directory: Path, pattern: str, keep: str, now: float | None = None) -> None:
-    """Remove other versions of a cached thing that nobody has asked for in two weeks; `keep` was asked for now.
+def forget_others(directory: Path, pattern: str, keep: str, days: float, now: float | None = None) -> None:
+    """Remove other versions of a cached thing that nobody has asked for in some days; `keep` was asked for now.
 
     A younger one may belong to another checkout, or be mounted by hosts that are up.
     """
     moment = time.time() if now is None else now
     os.utime(directory / keep, (moment, moment))
     for path in directory.glob(pattern):
-        if path.name != keep and moment - path.stat().st_mtime > UNUSED_SECONDS:
+        if path.name != keep and moment - path.stat().st_mtime > days * DAY_SECONDS:
             path.unlink(missing_ok=True)
 
 

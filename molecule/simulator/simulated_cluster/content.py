@@ -29,7 +29,8 @@ def mindie_image(slim: Path, cache: Path) -> Path | None:
         run(argv, timeout=BUILD_SECONDS)
 
     path = made_once(cache, name, build)
-    forget_others(cache, "mindie-*.tar", name)
+    # Every change of the sources makes another one, so old ones go soon.
+    forget_others(cache, "mindie-*.tar", name, days=1)
     return path
 
 

@@ -134,7 +134,7 @@ def start(engine: Engine, specification: HostSpecification) -> None:
 
 
 def wait(engine: Engine, names: Names, host: str, address: IPv4Address) -> None:
-    """Wait until the host has said that it is set up and its SSH port answers. Raises SimulatorError after two minutes."""
+    """Wait until the host is set up and its SSH port answers. Raises SimulatorError after two minutes."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         done = execute(engine, names, host, "cat", "/run/simulated-host-started", check=False)
@@ -148,8 +148,8 @@ def wait(engine: Engine, names: Names, host: str, address: IPv4Address) -> None:
     raise SimulatorError(f"it was not ready within {START_SECONDS:.0f} s.")
 
 
-def ssh_answers(address: IPv4Address, timeout: float = 1.0) -> bool:
-    """Whether an SSH server greets there."""
+def ssh_answers(address: IPv4Address, timeout: float = 3.0) -> bool:
+    """Whether an SSH server greets there within `timeout` seconds."""
     try:
         with socket.create_connection((str(address), 22), timeout=timeout) as connection:
             connection.settimeout(timeout)

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Makes a simulated host what its state file says: programs, driver files, device nodes, processes, clock.
 
-Usage on the host: python3 /opt/simulator/tools/apply.py [--remove]. Everything follows from the state alone, so a fault that
-is taken back is undone by the next run, and a run without change changes nothing. One line is printed per change.
+Usage on the host: python3 /opt/simulator/tools/apply.py [--remove]. Everything follows from the state alone, so a fault
+that is taken back is undone by the next run, and a run without change changes nothing. One line is printed per change.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from tools import clock, conf, processes, state  # noqa: E402
+from tools import clock, conf, processes, state
 
 MARK = b"# simulated-by: mindie-deploy simulator"
 LAUNCHERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "launchers")
@@ -193,8 +193,9 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"apply.py: {state.NAME_FILES[0]} is missing: this is no simulated host\n")
         return 2
     try:
-        host = None if arguments else state.load(state.own_name())
-        changes = Applier(host).run() + processes.agree(host)
+        name = state.own_name()
+        host = None if arguments else state.load(name)
+        changes = Applier(host).run() + processes.agree(host, name)
     except (state.StateError, processes.ProcessError) as error:
         sys.stderr.write(f"apply.py: {error}\n")
         return 1

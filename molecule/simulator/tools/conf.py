@@ -27,8 +27,9 @@ def hccn_conf(state: dict[str, Any]) -> str | None:
             if port[key] is not None:
                 lines[f"{key}_{number}"] = port[key]
         lines[f"send_arp_status_{number}"] = "1"
-        if port["tls_recorded"] is not None:
-            lines[f"tls_enable_{number}"] = str(port["tls_recorded"])
+    for npu in state["npus"]:  # at the end, where the tool itself puts them
+        if npu["hccn"]["tls_recorded"] is not None:
+            lines[f"tls_enable_{npu['id']}"] = str(npu["hccn"]["tls_recorded"])
     lines.update(section["lines"])
     return "".join(f"{key}={value}\n" for key, value in lines.items() if value is not None)
 
@@ -44,7 +45,7 @@ def record_tls(number: int, enable: int, file: Path = HCCN_CONF) -> None:
 
 
 def install_info(state: dict[str, Any]) -> str | None:
-    """/etc/ascend_install.info; npu-smi warns without Driver_Install_Status=complete (N/npu_info_print.c, check_file)."""
+    """/etc/ascend_install.info; npu-smi warns without ..._Status=complete (N/npu_info_print.c, check_file)."""
     section = state["files"]["install_info"]
     if not section["present"]:
         return None

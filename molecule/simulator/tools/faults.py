@@ -1,7 +1,7 @@
-"""The named faults: what each changes in a host's state, which check of the product it should trigger, and what it runs.
+"""The named faults: what each changes in a host's state, which check of the product should report it, what it runs.
 
-A path names fields from the top, `npus.{npu}` the NPU with that id, a `+` at its end appends to a list. A value may be a
-function of the context. `run` and `undo` are commands for the host itself, for what a state file cannot enact.
+A path names fields from the top, `npus.{npu}` the NPU with that id, a `+` at its end appends to a list. A value may be
+a function of the context. `run` and `undo` are commands for the host itself, for what a state file cannot enact.
 """
 
 from __future__ import annotations
@@ -115,7 +115,8 @@ FAULTS: dict[str, Fault] = {
     "ping-loss": Fault("one NPU loses every second packet", "hccn.cross-ping-matrix",
                        (("npus.{npu}.hccn.ping_lost", [1]),)),
     "error-counters": Fault("error counters of one NPU grow", "hccn.error-counters",
-                            (("npus.{npu}.hccn.stat_growth", {"roce_rx_err_pkt_num": 7, "mac_rx_fcs_err_pkt_num": 7}),)),
+                            (("npus.{npu}.hccn.stat_growth",
+                              {"roce_rx_err_pkt_num": 7, "mac_rx_fcs_err_pkt_num": 7}),)),
     "optical-dark": Fault("two lanes of one optical module receive no light", "hccn.optical",
                           (("npus.{npu}.hccn.optical.rx_los", 3), ("npus.{npu}.hccn.optical.rx_lol", 3))),
     "hccn-busy": Fault(

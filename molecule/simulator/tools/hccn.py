@@ -32,7 +32,10 @@ HELP = {
     "process": "   [-g]        : get device process info",
     "stat": "   [-g]        : get packet statistics",
     "link_stat": "   [-g]        : get link history statistics",
-    "tls": "   [-s]        : set tls cfg\n       enable %d : set tls enable, 0: disable, 1: enable\n   [-g]        : get tls cfg",
+    "tls": (
+        "   [-s]        : set tls cfg\n       enable %d : set tls enable, 0: disable, 1: enable\n"
+        "   [-g]        : get tls cfg"
+    ),
     "optical": "   [-g]               : get optical info \n        [v2]            : get optical new version info ",
     "ping": "   [-g]            : get ping result\n       address %s  : destination ip address",
     "cfg": "   recovery    : recovery cfg \n   status      : config status ",
@@ -151,7 +154,8 @@ def _usage(name: str, words: tuple[str, ...], help_text: str) -> Answer | None:
         return None
     if words[0] != "-g":
         if words[0] in ("-s", "-a", "-d", "-c") and name in UNSET:
-            return Answer("", f"simulated hccn_tool: {option} {words[0]} changes the device, which is not simulated\n", 1)
+            text = f"simulated hccn_tool: {option} {words[0]} changes the device, which is not simulated\n"
+            return Answer("", text, 1)
         return errors.unknown_option(option, help_text)
     if name == "ping":
         if len(words) not in (3, 5) or words[1] != "address":

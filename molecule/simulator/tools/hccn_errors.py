@@ -10,9 +10,7 @@ from .answer import Answer
 
 MORE = "Enter [ hccn_tool -h ] for more details.\n"
 
-TYPE = Answer(
-    "", 'Get invalid major cmd type. The valid major cmd type should be "-a" or "-i".\n' + MORE, 1
-)  # 0x1001
+TYPE = Answer("", 'Get invalid major cmd type. The valid major cmd type should be "-a" or "-i".\n' + MORE, 1)  # 0x1001
 COUNT_OF_WORDS = Answer("", "Get invalid major cmd number. Please check your input.\n" + MORE, 2)  # 0x1002
 COMMAND = Answer("", "Get invalid major cmd.\n" + MORE, 3)  # 0x1003
 DEVICE = Answer("", "Get invalid device id.\n", 4)  # 0x1004
@@ -30,7 +28,7 @@ LINK_DOWN = Answer("", "Execute failed: Link status is down.\n", 22)  # 0x4016
 
 
 def usage(option: str, help_text: str, reason: str, status: int) -> Answer:
-    """A usage error of one command: the reason on stderr, the help of the command on stdout (uda_cmd_pram_list_print)."""
+    """A usage error of one command: the reason on stderr, its help on stdout (uda_cmd_pram_list_print)."""
     return Answer(f"[ hccn_tool -i devid {option} ] needs the following parameters:\n{help_text}\n", reason, status)
 
 

@@ -46,7 +46,8 @@ def ping(source: End, address: str, network: Callable[[], Iterable[End]]) -> Ans
     times = _times(source, address)
     lines = [f"device {source.number} PING {address}"]
     for packet in range(PACKETS):
-        lines.append(f"recv time out seq={packet}" if packet in lost else f"recv seq={packet},time={times[packet]:.6f}ms")
+        answered = f"recv seq={packet},time={times[packet]:.6f}ms"
+        lines.append(f"recv time out seq={packet}" if packet in lost else answered)
     received = PACKETS - len(lost)
     lines.append(f"{PACKETS} packets transmitted, {received} received, {100 * len(lost) / PACKETS:.2f}% packet loss")
     text = "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""hccn_tool's short queries: what each prints for a port in a given state (H/hccn_tool/tool.c, tool_ops.c, tool_ext.c)."""
+"""hccn_tool's short queries: what each prints for a port in a given state (H/hccn_tool/tool.c, tool_ops.c)."""
 
 from __future__ import annotations
 

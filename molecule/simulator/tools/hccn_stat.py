@@ -24,9 +24,7 @@ COUNTERS = (
 
 def statistics(port: dict[str, Any], calls: int) -> Answer:
     """All counters; those of `stat_growth` have grown once for each of the `calls` answered before."""
-    lines = [
-        f"{name}:{port['stat'].get(name, 0) + port['stat_growth'].get(name, 0) * calls}\n" for name in COUNTERS
-    ]
+    lines = [f"{name}:{port['stat'].get(name, 0) + port['stat_growth'].get(name, 0) * calls}\n" for name in COUNTERS]
     return Answer("packet statistics:\n" + "".join(lines))
 
 

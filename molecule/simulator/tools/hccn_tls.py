@@ -22,7 +22,7 @@ PRESET_CERTIFICATE = {
 
 
 def show_tls(number: int, tls: dict[str, Any] | None, now: float) -> Answer:
-    """The switch line and each certificate. An expired one puts its status on stderr, status 0 (tool_check_cert_expired)."""
+    """The switch line and each certificate; an expired one is told on stderr, status 0 (tool_check_cert_expired)."""
     if tls is None:
         return errors.NO_CERTIFICATE
     out = (
@@ -34,7 +34,8 @@ def show_tls(number: int, tls: dict[str, Any] | None, now: float) -> Answer:
         start, end = _seconds(certificate["start"]), _seconds(certificate["end"])
         out += (
             f"dev_id:{number}, [{certificate['type']}] info:\n\t subject[{certificate['subject']}]\n"
-            f"\t issuer[{certificate['issuer']}]\n\t start_time[{_printed(start)} GMT]\n\t end_time[{_printed(end)} GMT]\n"
+            f"\t issuer[{certificate['issuer']}]\n\t start_time[{_printed(start)} GMT]\n"
+            f"\t end_time[{_printed(end)} GMT]\n"
         )
         if end <= now:
             err += STATUS.format(2)

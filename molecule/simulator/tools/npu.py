@@ -63,7 +63,7 @@ class Npu:
     def hbm_used(self) -> int:
         """MiB: the base and all processes, never more than there is."""
         used = self.state["hbm_used_mib"] + sum(process.mib for process in self._processes)
-        return min(used, self.hbm_total)
+        return int(min(used, self.hbm_total))
 
     @property
     def hbm_percent(self) -> int:
@@ -73,16 +73,16 @@ class Npu:
     @property
     def aicore(self) -> int:
         """AICore rate, percent."""
-        return min(self.state["aicore_percent"] + self._claimed_aicore, 100)
+        return int(min(self.state["aicore_percent"] + self._claimed_aicore, 100))
 
     @property
     def utilization(self) -> int:
         """NPU rate, percent: at least what the claims cause."""
-        return min(max(self.state["utilization_percent"], self._claimed_aicore), 100)
+        return int(min(max(self.state["utilization_percent"], self._claimed_aicore), 100))
 
     @property
     def processes(self) -> list[Row]:
-        """Rows as printed: colons and TABs of a name are dropped, 15 characters stay (N/npu_chip_info.c, get_pid_name)."""
+        """Rows as printed: names without colons and TABs, 15 characters (N/npu_chip_info.c, get_pid_name)."""
         return [
             Row(row.pid, row.name.replace(":", "").replace("\t", "")[:NAME_LENGTH], row.mib)
             for row in self._processes[:ROWS_PER_CHIP]

@@ -1,4 +1,4 @@
-"""Answers that the state file replaces, slows or withholds (`tools:`), and the counts that "the first N calls" needs."""
+"""Answers that the state file replaces, slows or withholds (`tools:`), and the counts that `times: N` needs."""
 
 from __future__ import annotations
 

@@ -28,10 +28,13 @@ def wanted(state: dict[str, Any]) -> dict[str, tuple[list[str], dict[str, str]]]
     return found
 
 
-def agree(state: dict[str, Any] | None) -> list[str]:
-    """Ends the stand-ins that are too many, starts those that are missing (state None: ends all); says what it did."""
-    asked = wanted(state) if state is not None else {}
-    running = _running()
+def agree(state: dict[str, Any] | None, owner: str) -> list[str]:
+    """Ends the stand-ins that are too many, starts those that are missing (state None: ends all); says what it did.
+
+    `owner` is the host's name: only stand-ins started for the same owner are looked at.
+    """
+    asked = {f"{owner} {mark}": how for mark, how in wanted(state).items()} if state is not None else {}
+    running = {mark: pid for mark, pid in _running().items() if mark.startswith(f"{owner} ")}
     done = []
     for mark, pid in running.items():
         if mark not in asked:

@@ -29,7 +29,7 @@ def main(tool: str, arguments: list[str]) -> int:
         sys.stdout.write(answer.stdout)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader is gone, as with `| head`
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
     sys.stderr.write(answer.stderr)
     return answer.status
 
@@ -37,7 +37,7 @@ def main(tool: str, arguments: list[str]) -> int:
 def _claims() -> list[Claim]:
     from .claims import read_claims
 
-    claims, problems = read_claims(state.now())
+    claims, problems = read_claims(state.now(), os.environ.get("SIMULATOR_PROC", "/proc"))
     for problem in problems:
         sys.stderr.write(f"simulated npu-smi: {problem}\n")
     return claims

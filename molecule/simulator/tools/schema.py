@@ -1,11 +1,11 @@
-"""The form of a host's state file: every field, its default, range and meaning. docs/simulator-state.md is made of it."""
+"""The form of a host's state file: every field, its default, range, meaning; docs/simulator-state.md is made of it."""
 
 from __future__ import annotations
 
 from .fields import Table, address, free, number, rows, section, switch, text, values, whole
 from .schema_npu import NPU
 
-VERSION_RANGE = "list of [lowest, highest] pairs; a bound that ends with a dot stands for all versions that begin so"
+VERSION_RANGE = "list of [lowest, highest] pairs; compared as text, as the driver does: [24.1, 24.1.] takes all of 24.1"
 
 DRIVER: Table = {
     "version": text("25.2.0", "driver version: banner, `-t board`, driver/version.info"),
@@ -49,7 +49,7 @@ DIALECT: Table = {
     ),
     "records": text(
         "current",
-        "`-t ecc` and `-t usages`: current = newest source; older = with DDR counters, without the last two usages rows",
+        "`-t ecc`, `-t usages`: current = newest source; older = with DDR counters, without the last two usages rows",
         words=("current", "older"),
     ),
     "hccn": text(
@@ -111,8 +111,9 @@ FILES: Table = {
 OVERRIDE: Table = {
     "tool": text("hccn_tool", "whose answer changes", words=("npu-smi", "hccn_tool")),
     "match": text("", "regular expression searched in the arguments joined by blanks; empty: every call"),
-    "times": whole(None, "only the first N matching calls (counted since the state last changed); null: all",
-                   low=1, none=True),
+    "times": whole(
+        None, "only the first N matching calls (counted since the state last changed); null: all", low=1, none=True
+    ),
     "delay_s": number(0.0, "waits so long before it answers", low=0, high=86400),
     "hang": switch(False, "never answers (until killed)"),
     "busy": switch(False, "hccn_tool: the device is busy with another command"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .fields import Table, address, free, number, rows, section, switch, text, values, whole
 
-# Words of npu-smi: N/npu_common.c, npu_common_get_health_state_str. "unnamed" stands for a number the tool has no word for.
+# Words of npu-smi: N/npu_common.c, npu_common_get_health_state_str. "unnamed" is a number without a word.
 HEALTH_WORDS = ("OK", "Warning", "Alarm", "Critical", "UNKNOWN", "unnamed")
 # Words of hccn_tool -net_health: H/hccn_tool/tool_ops.c, g_net_health_status.
 NET_HEALTH_WORDS = (
@@ -54,8 +54,9 @@ HCCN: Table = {
     "link": text("UP", "link", words=("UP", "DOWN")),
     "net_health": text("Success", "word of -net_health", words=NET_HEALTH_WORDS),
     "tls": section(TLS, "TLS switch and certificates; null: no certificate store", none=True),
-    "tls_recorded": whole(None, "tls_enable_N in /etc/hccn.conf, written by `-tls -s`; null: not there", low=0, high=1,
-                          none=True),
+    "tls_recorded": whole(
+        None, "tls_enable_N in /etc/hccn.conf, written by `-tls -s`; null: not there", low=0, high=1, none=True
+    ),
     "speed_mbps": whole(200000, "Mbit/s; null: Unknown!", none=True, low=0),
     "mtu": whole(1500, "MTU", low=68, high=9702),
     "mac": text("02:00:5e:00:00:00", "MAC address", pattern="[0-9a-f]{2}(:[0-9a-f]{2}){5}"),
@@ -91,8 +92,9 @@ HCCN: Table = {
     "process": switch(True, "-process: the communication process runs"),
     "config_status": text("NONE", "-cfg status", words=("NONE", "START", "FAIL", "SUCCESS", "FAULT")),
     "ping_ms": values([], "times of the answers to a ping, ms; empty: made up", of="number", low=0),
-    "ping_lost": values([], "packets (0, 1, 2) of each ping from or to this port that are lost", of="whole", low=0,
-                        high=2),
+    "ping_lost": values(
+        [], "packets (0, 1, 2) of each ping from or to this port that are lost", of="whole", low=0, high=2
+    ),
     "cannot_reach": values([], "addresses that this port alone does not reach (one-way fault)", of="address"),
     "fails": values([], "queries that end with `Command execute failed!`, by option name without dash"),
     "busy": switch(False, "another command of the device is always running"),
@@ -147,10 +149,17 @@ NPU: Table = {
     "serial": text("EXAMPLE0000000001", "serial number of the board"),
     "subsystem_id": text("0x4000", "PCI subsystem device id", pattern="0x[0-9A-Fa-f]{4}"),
     "firmware_version": text(None, "of this NPU where it differs; null: the package's", none=True),
-    "compatibility": text(None, "driver's verdict on the firmware; null: from the version ranges", none=True,
-                          words=("OK", "NOK", "UNKNOWN", "NOT SUPPORT")),
-    "unreadable": values([], "reads that fail: name, power, temperature, hbm, bus, firmware (printed as 0 or nothing)",
-                         words=("name", "power", "temperature", "hbm", "bus", "firmware")),
+    "compatibility": text(
+        None,
+        "driver's verdict on the firmware; null: from the version ranges",
+        none=True,
+        words=("OK", "NOK", "UNKNOWN", "NOT SUPPORT"),
+    ),
+    "unreadable": values(
+        [],
+        "reads that fail: name, power, temperature, hbm, bus, firmware (printed as 0 or nothing)",
+        words=("name", "power", "temperature", "hbm", "bus", "firmware"),
+    ),
     "processes": rows(
         {
             "pid": whole(1, "pid", low=1),

@@ -60,11 +60,12 @@ def health(state: dict[str, Any], npu: Npu, chip: bool) -> Answer:
     codes = npu["error_codes"]
     if not codes:
         return Answer(row("Health Status", npu["health"]) + row("Error Code", "NA") + row("Error Information", "NA"))
-    text = row("Health Status", npu["health"]) + row("Error Code", " ".join(f"{int(code['code'], 16):04X}" for code in codes))
+    numbers = [int(code["code"], 16) for code in codes]
+    text = row("Health Status", npu["health"]) + row("Error Code", " ".join(f"{number:04X}" for number in numbers))
     text += f"\t{'Error Information':<30} :"
     for index, code in enumerate(codes):
         if code["text"] is None:  # neither TAB nor key, and no line of its own when it is the first
-            text += f"Failed to get error information for error code : 0x{int(code['code'], 16):04x}\n"
+            text += f"Failed to get error information for error code : 0x{numbers[index]:04x}\n"
         else:
             text += f" {code['text']}\n" if index == 0 else f"\n\t{' ':<30} : {code['text']}\n"
     return Answer(text)

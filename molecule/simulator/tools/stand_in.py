@@ -1,4 +1,4 @@
-"""A process that only is there: `stand_in.py NAME` sleeps under that name, `stand_in.py NAME PORT` also holds a TCP port.
+"""A process that only is there: `stand_in.py NAME [PORT]` sleeps under that name, and holds a TCP port if one is given.
 
 Started by apply.py on a simulated host; what it claims is in its environment (see claims.py).
 """

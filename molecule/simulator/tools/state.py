@@ -2,7 +2,8 @@
 
 Reading a YAML file costs tens of milliseconds, a tool call must not. So the checked state with all defaults filled in
 is kept as JSON beside the file and used as long as the file's time and size and this schema are the same.
-yaml and the schema come in only when the cache does not fit, and paths are texts: pathlib alone costs a third of a call.
+yaml and the schema come in only when the cache does not fit, and paths are texts: pathlib alone costs a third of
+a call.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def own_name() -> str:
         if not name and os.path.isfile(file):
             name = _read(file).strip()
     if not name:
-        raise StateError(f"no host name: neither ${NAME_VARIABLE} nor {NAME_FILES[0]} says which simulated host this is")
+        raise StateError(f"neither ${NAME_VARIABLE} nor {NAME_FILES[0]} says which simulated host this is")
     return name
 
 
@@ -154,7 +155,7 @@ def dump(raw: Mapping[str, object], name: str = "") -> str:
     import yaml
 
     head = (
-        f"# Hardware of the simulated host {name}. Every field: docs/simulator-state.md. Left out: the healthy default.\n"
+        f"# Hardware of the simulated host {name}. Fields: docs/simulator-state.md. Left out: as on a healthy host.\n"
         "# After an edit by hand: python3 /opt/simulator/tools/apply.py on the host (the tools see it at once).\n"
     )
     return head + str(yaml.safe_dump(dict(raw), sort_keys=False, width=118))

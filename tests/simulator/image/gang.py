@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -168,13 +169,12 @@ class Host:
         """Ends the daemon and its workers, whatever state they are in: the group is the daemon's own."""
         if self.process is None:
             return
-        try:
-            if os.getpgid(self.pid) == self.pid or not self.alive():
-                os.killpg(self.pid, signal.SIGKILL)
-            else:
-                self.process.kill()
-        except ProcessLookupError:
-            pass
+        # The group outlives a daemon that was killed: its workers are still in it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        # A daemon that has not made its group yet.
+        if self.alive():
+            self.process.kill()
         self.process.wait(timeout=10)
         for path in Path("/dev/shm").glob(f"*_{self.pid}*"):
             path.unlink(missing_ok=True)

@@ -96,7 +96,7 @@ def test_a_lost_npu_leaves_seven(faults: fault.Faults) -> None:
 
 def test_a_host_that_does_not_obey_is_reported(hosts: Path) -> None:
     unable = fault.Faults(hosts.parent, lambda host, argv: (1, "no such container"))
-    with pytest.raises(FaultError, match="its file is changed, but .* ended with 1: no such container"):
+    with pytest.raises(FaultError, match=r"its file is changed, but .* ended with 1: no such container"):
         unable.apply("link-down", "host1", 0)
     assert [record["name"] for record in unable.applied("host1")] == ["link-down"]
 

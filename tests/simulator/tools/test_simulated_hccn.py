@@ -182,5 +182,3 @@ def test_no_neighbour_is_an_empty_line(hosts: Path, capsys: pytest.CaptureFixtur
         "", "Get gateway failed, because no gateway was preset there!\n", 2
     )
     assert call(capsys, "-i 0 -netdetect -g") == Answer("netdetect addr: 0.0.0.0\n", "", 0)
-
-

@@ -276,7 +276,9 @@ def test_the_matrix_of_an_old_driver_is_the_default() -> None:
 def test_health_codes_are_those_of_the_capture() -> None:
     captured = (SAMPLES / "npu-smi" / "health-alarm-3codes.txt").read_text(encoding="utf-8")
     texts = [line.partition(" : ")[2] for line in captured.splitlines()[2:] if line]
-    codes = [{"code": code, "text": text} for code, text in zip(captured.splitlines()[1].split()[3:], texts, strict=True)]
+    codes = [
+        {"code": code, "text": text} for code, text in zip(captured.splitlines()[1].split()[3:], texts, strict=True)
+    ]
     full = make({}, [{"health": "Alarm", "error_codes": codes}])
     assert smi.answer(["info", "-i", "0", "-c", "0", "-t", "health"], full).stdout == captured
 

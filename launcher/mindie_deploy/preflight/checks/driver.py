@@ -106,8 +106,7 @@ def firmware_uniform(hosts: Mapping[str, HostFacts], context: Context) -> Iterat
     severity="block",
     command=f"{DRIVER_FILE}, {FIRMWARE_FILE} and {BOARD}",
     needs=("driver",),
-    caused_by=("driver.version", "driver.uniform"),
-    caused_by_any_npu=("npu.count",),
+    caused_by=("driver.version", "driver.uniform", "npu.count"),
     why="Each of the two declares the range of the other's versions that it works with; outside of it NPUs fail in "
     "ways that look like broken hardware.",
     remedy="Upgrade the firmware to the one that was released with the driver, and reboot (firmware after driver).",

@@ -22,7 +22,7 @@ ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
     command="docker info, docker ps",
     why="Every member of the deployment is a container.",
     remedy="systemctl status docker; systemctl start docker; journalctl -u docker tells why it stopped. If it is not "
-    "installed, install it. (With mindie_engine: podman, read podman for docker.)",
+    "installed, install it. With mindie_engine: podman, read podman for docker.",
     source="GPUStack's tutorial",
 )
 def running(host: HostFacts, context: Context) -> Iterator[Problem]:
@@ -96,6 +96,7 @@ def same_image(hosts: Mapping[str, HostFacts], context: Context) -> Iterator[Pro
     command="docker image inspect and uname -m",
     needs=("image", "system"),
     caused_by=("docker.image", "docker.image-same", "os.arch", *RUNNING),
+    unknown="info",  # not every engine tells it
     why="An image for amd64 does not run on arm64, and the other way round.",
     remedy="Load the image that is made for the host's processor.",
     source="practice",
@@ -104,7 +105,7 @@ def image_architecture(host: HostFacts, context: Context) -> Iterator[Problem]:
     if isinstance(host.image, Unknown) or host.image is None or isinstance(host.system, Unknown):
         return
     if not host.image.architecture:
-        yield Problem(host.name, "the image does not tell its architecture", kind="unknown", severity="info")
+        yield Problem(host.name, "the image does not tell its architecture", kind="unknown")
         return
     made_for = ARCHITECTURES.get(host.image.architecture, host.image.architecture)
     if made_for != ARCHITECTURES.get(host.system.architecture, host.system.architecture):

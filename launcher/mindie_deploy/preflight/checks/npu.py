@@ -55,9 +55,9 @@ def count(host: HostFacts, context: Context) -> Iterator[Problem]:
     source=REFERENCE,
 )
 def virtual(host: HostFacts, context: Context) -> Iterator[Problem]:
-    for index, npu in npus_of(host):
+    for _, npu in npus_of(host):
         if npu.id >= FIRST_VIRTUAL_ID:
-            yield Problem(host.name, f"shows NPU id {npu.id}, which is a virtual NPU's", index)
+            yield Problem(host.name, f"shows NPU id {npu.id}, which is a virtual NPU's")
 
 
 @check(

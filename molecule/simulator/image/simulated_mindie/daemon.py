@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from . import checks, configuration, home, http_server, rank_table, shared_memory, weights
 from .engine import Alone, Engine, Gang
@@ -29,7 +29,7 @@ FAILED = "Failed to init endpoint! Please check the service log or console outpu
 
 
 class Daemon:
-    """One run. The main thread starts everything and then only waits; endings run in threads of their own."""
+    """One run. The main thread starts everything and then only waits; another one hears of signals and ends it."""
 
     def __init__(self, environ: Mapping[str, str], knobs: Knobs, log: Log) -> None:
         self._environ = environ
@@ -39,12 +39,17 @@ class Daemon:
         self._service: Service | None = None
         self._shared: list[Path] = []
         self._ending = threading.Lock()
+        # The C handler writes the number of each signal here, in whatever thread the kernel picked. A Python handler
+        # would only run once the main thread wakes up, and could interrupt it while it holds a lock.
+        self._signals, self._signalled = os.pipe()
+        os.set_blocking(self._signalled, False)
 
     def run(self, options: Mapping[str, str], binary: Path) -> NoReturn:
         """Never returns: the process ends by a signal of its own."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
-        signal.signal(signal.SIGCHLD, self._on_child)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+            signal.signal(number, lambda _number, _frame: None)
+        signal.set_wakeup_fd(self._signalled, warn_on_full_buffer=False)
+        threading.Thread(target=self._handle_signals, name="signals", daemon=True).start()
         try:
             self._start(options, binary)
         except (checks.RefusedError, shared_memory.SharedMemoryError, http_server.PortError) as error:
@@ -72,8 +77,6 @@ class Daemon:
             config, self._knobs, self._environ, self._log, binary.parent / "mindie_llm_backend_connector"
         )
         self._workers.start(tables_agree=gang is None or gang.tables_agree)
-        threading.Thread(target=self._workers.watch, args=(self._on_death,), daemon=True).start()
-        self._workers.changed()  # one may have died before the watcher stood
         blocks = self._workers.wait_loaded()
         if gang is not None:
             blocks = gang.agree(blocks)
@@ -161,13 +164,15 @@ class Daemon:
         sys.stderr.flush()
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
-    def _on_signal(self, number: int, _frame: Any) -> None:
-        self._log.warn(f"Received exit signal[{number}]")
-        threading.Thread(target=self._end, kwargs={"pause": True}, daemon=True).start()
-
-    def _on_child(self, _number: int, _frame: Any) -> None:
-        if self._workers is not None:
-            self._workers.changed()
+    def _handle_signals(self) -> NoReturn:
+        while True:
+            numbers = set(os.read(self._signals, 512))
+            if numbers - {signal.SIGCHLD}:
+                self._log.warn(f"Received exit signal{sorted(numbers - {signal.SIGCHLD})}")
+                self._end(pause=True)
+            death = self._workers.death() if self._workers is not None else None
+            if death is not None:
+                self._on_death(death)
 
     def _on_death(self, text: str) -> None:
         self._log.warn(f"{text}. Successfully handled SIGCHLD, now killing process group")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -37,7 +37,6 @@ class Workers:
         self._log = log
         self._processes: list[subprocess.Popen[bytes]] = []
         self._reader = -1
-        self._changed = threading.Event()
 
     def start(self, *, tables_agree: bool) -> None:
         """Starts them all; each claims HBM on its NPU through its environment, for the simulated npu-smi to see."""
@@ -63,37 +62,29 @@ class Workers:
         os.close(writer)
 
     def wait_loaded(self) -> int:
-        """Returns the smallest KV block count once every worker has loaded. Deaths meanwhile are `watch`'s business."""
+        """Returns the smallest KV block count once every worker has loaded. A death meanwhile ends the process."""
         blocks: list[int] = []
         with os.fdopen(self._reader, "r", encoding="ascii") as reader:
             while len(blocks) < len(self._processes):
                 line = reader.readline()
                 if not line:
-                    # All have died; the watcher is about to end the process.
+                    # All have died; the thread that handles SIGCHLD is about to end the process.
                     threading.Event().wait()
                 blocks.append(int(json.loads(line)["blocks"]))
         return min(blocks)
 
-    def changed(self) -> None:
-        """To be called on SIGCHLD."""
-        self._changed.set()
-
-    def watch(self, on_death: Callable[[str], None]) -> None:
-        """Runs until a worker has died, then tells of it (source 4.3: any time, any status but 0)."""
-        while True:
-            self._changed.wait()
-            self._changed.clear()
-            for process in self._processes:
-                status = process.poll()
-                if status is None:
-                    continue
-                if status < 0:
-                    self._log.error(f"Process {process.pid} was terminated by signal {-status}")
-                else:
-                    self._log.info(f"Process {process.pid} exited normally with status {status}")
-                if status != 0:
-                    on_death(f"Process {process.pid} exited")
-                    return
+    def death(self) -> str | None:
+        """What to say of the first worker that ended with another status than 0 (source 4.3: at any time), or None."""
+        for process in list(self._processes):
+            status = process.poll()
+            if not status:
+                continue
+            if status < 0:
+                self._log.error(f"Process {process.pid} was terminated by signal {-status}")
+            else:
+                self._log.info(f"Process {process.pid} exited normally with status {status}")
+            return f"Process {process.pid} exited"
+        return None
 
     def end(self, grace: float) -> None:
         """SIGTERM, up to `grace` seconds, SIGKILL."""

@@ -1,0 +1,66 @@
+"""mindie-deploy check, plan, sync: look, and bring the weights."""
+
+from __future__ import annotations
+
+from mindie_deploy.cli.aftermath import cancelled
+from mindie_deploy.cli.launch import changed, judged, planned, require_launchable, show_report
+from mindie_deploy.cli.options import InventoryOption, JsonOption, LimitOption, VerboseOption, YesOption
+from mindie_deploy.cli.plan_view import plan_of, plan_view
+from mindie_deploy.cli.session import session
+from mindie_deploy.cli.terminal import duration
+
+
+def check(
+    inventory: InventoryOption = None,
+    limit: LimitOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Read the facts of every host and judge them. Changes nothing; ends with 3 when a launch would fail."""
+    with session("check", inventory, as_json=as_json, verbose=verbose) as one:
+        report = judged(one, one.play("check", "check", limit=limit))
+        one.terminal.json(report.to_dict())
+        show_report(one, report)
+        one.terminal.note(f"checked in {duration(one.elapsed)}", "dim")
+        require_launchable(report)
+
+
+def plan(inventory: InventoryOption = None, as_json: JsonOption = False, verbose: VerboseOption = False) -> None:
+    """Show what `up` would change on every host. Changes nothing."""
+    with session("plan", inventory, as_json=as_json, verbose=verbose) as one:
+        _report, found = planned(one, "plan")
+        one.terminal.json(found.to_dict())
+        one.terminal.result(plan_view(found))
+        one.terminal.note(f"planned in {duration(one.elapsed)}", "dim")
+
+
+def sync(
+    inventory: InventoryOption = None,
+    limit: LimitOption = None,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Bring the weights to every host and prove every byte. What is there and right is left alone."""
+    with session("sync", inventory, as_json=as_json, verbose=verbose) as one:
+        looked = one.play("sync", "compare the weights", check=True, limit=limit)
+        if looked.status == "cancelled":
+            raise cancelled(one, looked, writes=False)
+        one.require(looked, writes=False)
+        found = plan_of(looked, one.deployment.names, one.record.redact)
+        summaries = {
+            host: str((told.get("plan") or {}).get("summary", ""))
+            for host, told in looked.of("mindie_weights_plan").items()
+        }
+        for host, summary in summaries.items():
+            one.terminal.note(f"{host}: {summary}")
+        if found.changes and not one.confirm("Copy?", yes=yes):
+            one.terminal.note("nothing was changed")
+            return
+        # Without anything to copy the run still proves what is there.
+        one.terminal.note(f"log: {one.record.log}", "dim")
+        result = changed(one, one.play("sync", "sync", limit=limit))
+        one.terminal.json({"changed": list(result.changed_hosts), "hosts": list(result.stats), "plan": summaries})
+        hosts = result.changed_hosts
+        done = f"copied to {', '.join(hosts)} and proven" if hosts else "nothing to copy: all hosts have the weights"
+        one.terminal.result(f"{done} ({duration(one.elapsed)})")

@@ -1,0 +1,121 @@
+"""Shows how a run goes on: redrawn lines on a terminal, plain lines with the elapsed time elsewhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import TracebackType
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from mindie_deploy.cli.terminal import Terminal, clock
+from mindie_deploy.runs.events import CANCEL_FORCED, CANCEL_REQUESTED, Event, Progress
+
+# Shorter tasks are not worth a line of their own where lines cannot be redrawn.
+SILENT_S = 2.0
+# The same task is mentioned again after this long.
+REMIND_S = 30.0
+STATE_STYLES = {"ready": "green", "listening": "green", "started": "cyan", "dead": "bold red", "lost": "bold red"}
+
+
+class ProgressView:
+    """One run's progress on standard error. Use as a context manager; `on_event` may be called from any thread."""
+
+    def __init__(self, terminal: Terminal, title: str, *, verbose: bool = False) -> None:
+        self._terminal, self._title, self._verbose = terminal, title, verbose
+        self._began = self._task_began = self._said = time.monotonic()
+        self._task = ""
+        self._rows: dict[str, tuple[Progress, float]] = {}
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._live = (
+            Live(get_renderable=self._draw, console=terminal.err, transient=True, refresh_per_second=8)
+            if terminal.live
+            else None
+        )
+        self._ticker = threading.Thread(target=self._tick, name="progress", daemon=True)
+
+    def __enter__(self) -> ProgressView:
+        if self._live is not None:
+            self._live.start()
+        else:
+            self._ticker.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        if self._live is not None:
+            self._live.stop()
+        else:
+            self._ticker.join()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the beginning."""
+        return time.monotonic() - self._began
+
+    def on_event(self, event: Event) -> None:
+        """Takes one event in."""
+        progress = event.progress
+        if event.kind == CANCEL_REQUESTED:
+            self._say("stopping: Ansible is asked to end; Ctrl-C again ends it at once", "bold yellow")
+        elif event.kind == CANCEL_FORCED:
+            self._say("stopping: all processes of this run are killed", "bold red")
+        elif event.kind == "playbook_on_task_start":
+            with self._lock:
+                self._task, self._task_began = event.task, time.monotonic()
+                self._rows.clear()
+            if self._verbose:
+                self._say(event.task)
+        elif progress is not None:
+            with self._lock:
+                self._rows[progress.host] = (progress, time.monotonic())
+            if self._live is None:
+                self._say(f"{progress.host}: {progress.state}: {progress.message}")
+        elif event.kind in ("warning", "system_warning", "error") and self._verbose and event.stdout.strip():
+            self._say(event.stdout.strip(), "yellow")
+
+    def _say(self, words: str, style: str = "") -> None:
+        self._said = time.monotonic()
+        self._terminal.err.print(Text(f"[{clock(self.elapsed):>5}] {words}", style))
+
+    def _tick(self) -> None:
+        """Mentions a task that takes long, where nothing can be redrawn."""
+        mentioned = ""
+        while not self._over.wait(0.25):
+            with self._lock:
+                task, lasted = self._task, time.monotonic() - self._task_began
+            quiet = time.monotonic() - self._said
+            if lasted > SILENT_S and (task != mentioned or quiet > REMIND_S):
+                words = f"{self._title}: {task or 'starting Ansible'}"
+                self._say(words if task != mentioned else f"{words} ({clock(lasted)} so far)")
+                mentioned = task
+
+    def _draw(self) -> RenderableType:
+        with self._lock:
+            task, rows, lasted = self._task, dict(self._rows), time.monotonic() - self._task_began
+        head = Text.assemble(
+            (self._title, "bold"), f"  {clock(self.elapsed)}  ", (task or "starting Ansible", "dim"), no_wrap=True
+        )
+        if lasted > SILENT_S:
+            head.append(f"  ({clock(lasted)})", "dim")
+        spinner = Spinner("line", text=head)
+        if not rows:
+            return spinner
+        table = Table.grid(padding=(0, 2))
+        table.add_column()
+        table.add_column()
+        table.add_column(justify="right")
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        for host, (progress, seen) in sorted(rows.items()):
+            over = progress.state in ("ready", "dead", "lost")
+            elapsed = progress.elapsed_s + (0 if over else time.monotonic() - seen)
+            style = STATE_STYLES.get(progress.state, "")
+            table.add_row(f"  {host}", Text(progress.state, style), clock(elapsed), Text(progress.message, "dim"))
+        return Group(spinner, table)

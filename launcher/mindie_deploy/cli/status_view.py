@@ -1,0 +1,191 @@
+"""What runs where, from the results of the status playbook."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from mindie_deploy.cli.terminal import duration
+from mindie_deploy.runs.outcome import one_line
+from mindie_deploy.runs.result import RunResult
+
+STATES = {
+    "ready": "answering",
+    "listening": "answering",
+    "started": "started",
+    "starting": "starting",
+    "dead": "ended",
+    "absent": "none",
+}
+STYLES = {"answering": "green", "started": "cyan", "starting": "cyan", "ended": "bold red", "unknown": "bold yellow"}
+
+
+@dataclass(frozen=True)
+class MemberStatus:
+    """One host's member; `state` is a word for people, "unknown" where the host could not be asked."""
+
+    host: str
+    rank: int
+    state: str
+    message: str
+    since: str
+    listening: bool | None
+    npus: tuple[Mapping[str, Any], ...]
+    npus_unknown: str
+
+    @property
+    def running(self) -> bool | None:
+        """Whether its container runs; None when that is not known."""
+        return None if self.state == "unknown" else self.state in ("answering", "started", "starting")
+
+    def to_dict(self) -> dict[str, object]:
+        return {
+            "rank": self.rank,
+            "state": self.state,
+            "running": self.running,
+            "message": self.message,
+            "since": self.since or None,
+            "listening": self.listening,
+            "npus": [dict(npu) for npu in self.npus],
+            "npus_unknown": self.npus_unknown or None,
+        }
+
+
+@dataclass(frozen=True)
+class DeploymentStatus:
+    """All members in rank order. `answering`: all run and the leader's API listens; None when not all is known."""
+
+    deployment: str
+    endpoint: str
+    members: tuple[MemberStatus, ...]
+
+    @property
+    def answering(self) -> bool | None:
+        states = [member.running for member in self.members]
+        if any(state is False for state in states):
+            return False
+        if any(state is None for state in states):
+            return None
+        return bool(self.members) and self.members[0].listening is True
+
+    @property
+    def since(self) -> str:
+        """When the last member was started, in the engine's words."""
+        return max((member.since for member in self.members), default="")
+
+    def to_dict(self) -> dict[str, object]:
+        """Returns the JSON form."""
+        return {
+            "deployment": self.deployment,
+            "endpoint": self.endpoint,
+            "answering": self.answering,
+            "since": self.since or None,
+            "hosts": {member.host: member.to_dict() for member in self.members},
+        }
+
+
+def status_of(result: RunResult, hosts: Sequence[str], deployment: str, endpoint: str) -> DeploymentStatus:
+    """Reads the state of all members from a run of the status playbook."""
+    problems = {failure.host: failure.message for failure in (*result.failures, *result.unreachable)}
+    told = result.of("mindie_status")
+    members = []
+    for rank, host in enumerate(hosts):
+        status = told.get(host, {}).get("status")
+        if not isinstance(status, Mapping):
+            words = one_line(problems.get(host, "it was not asked"))
+            members.append(MemberStatus(host, rank, "unknown", words, "", None, (), words))
+            continue
+        listening = status.get("listening")
+        state = STATES.get(str(status.get("state")), str(status.get("state")))
+        members.append(
+            MemberStatus(
+                host=host,
+                rank=rank,
+                state="answering" if listening else state,
+                message=one_line(str(status.get("message") or "")),
+                since=str(status.get("since") or ""),
+                listening=listening if isinstance(listening, bool) else None,
+                npus=tuple(npu for npu in status.get("npus") or () if isinstance(npu, Mapping)),
+                npus_unknown=str(status.get("npus_unknown") or ""),
+            )
+        )
+    return DeploymentStatus(deployment, endpoint, tuple(members))
+
+
+def members_text(status: DeploymentStatus) -> list[str]:
+    """Returns one line a host: what runs there, for the end of a cancelled or failed run."""
+    lines = []
+    for member in status.members:
+        running = {True: "its daemon runs", False: "nothing runs", None: "unknown"}[member.running]
+        detail = f" ({member.message})" if member.message and member.state != "none" else ""
+        lines.append(f"{member.host}: {running}{detail}")
+    return lines
+
+
+def status_view(status: DeploymentStatus) -> RenderableType:
+    """Returns the status for a terminal."""
+    return Group(*_parts(status))
+
+
+def _parts(status: DeploymentStatus) -> Iterator[RenderableType]:
+    word, style = {True: ("answering", "bold green"), False: ("not answering", "bold red"), None: ("unknown", "yellow")}[
+        status.answering
+    ]
+    head = Text.assemble((status.deployment, "bold"), "  ", (word, style))
+    if status.answering:
+        head.append(f"  for {_age(status.since)}  {status.endpoint}")
+    yield head
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("host", "rank", "daemon", "for", "NPUs", "HBM used", "AICore", "hottest"):
+        table.add_column(column, justify="right" if column in ("rank", "for", "HBM used", "AICore") else "left")
+    table.add_column("says", overflow="ellipsis", no_wrap=True, ratio=1)
+    for member in status.members:
+        table.add_row(
+            member.host,
+            str(member.rank),
+            Text(member.state, STYLES.get(member.state, "")),
+            _age(member.since) if member.since else "-",
+            *_npu_cells(member),
+            Text(member.message, "dim"),
+        )
+    yield table
+
+
+def _npu_cells(member: MemberStatus) -> list[Text]:
+    if not member.npus:
+        return [Text("?", "yellow"), Text("-"), Text("-"), Text("-")]
+    healthy = sum(str(npu.get("health", "")).upper() == "OK" for npu in member.npus)
+    style = "" if healthy == len(member.npus) else "bold red"
+    used, total = (_sum(member.npus, key) for key in ("hbm_used_mib", "hbm_total_mib"))
+    hbm = f"{used / 1024:.0f}/{total / 1024:.0f} GiB" if used is not None and total else "?"
+    cores = [npu["aicore_percent"] for npu in member.npus if isinstance(npu.get("aicore_percent"), int | float)]
+    heat = [npu["temperature_c"] for npu in member.npus if isinstance(npu.get("temperature_c"), int | float)]
+    return [
+        Text(f"{healthy}/{len(member.npus)} OK", style),
+        Text(hbm),
+        Text(f"{sum(cores) / len(cores):.0f} %" if cores else "?"),
+        Text(f"{max(heat):.0f} C" if heat else "?"),
+    ]
+
+
+def _sum(npus: Sequence[Mapping[str, Any]], key: str) -> float | None:
+    values = [npu.get(key) for npu in npus]
+    numbers = [value for value in values if isinstance(value, int | float)]
+    return float(sum(numbers)) if numbers and len(numbers) == len(values) else None
+
+
+def _age(since: str) -> str:
+    """Returns how long ago a time of the engine was, by this machine's clock."""
+    try:
+        # Engines write nanoseconds, which fromisoformat of Python 3.11 cuts off by itself.
+        then = datetime.fromisoformat(since)
+    except ValueError:
+        return "?"
+    then = then if then.tzinfo else then.replace(tzinfo=UTC)
+    return duration(max(0.0, (datetime.now(UTC) - then).total_seconds()))
