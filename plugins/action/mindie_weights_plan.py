@@ -37,6 +37,9 @@ class ActionModule(ActionBase):
                 return {**result, **surveyed(situation, bool(arguments.get("everything")))}
             return {**result, **self._planned(situation, arguments, task_vars)}
         except MindieDeployError as error:
+            # What is wrong concerns all hosts and ends the play; it is told once.
+            if task_vars["inventory_hostname"] != task_vars["ansible_play_hosts"][0]:
+                return {**result, "skipped": True, "msg": "see the first host"}
             return {**result, "failed": True, "msg": str(error)}
 
     def _situation(self, arguments, task_vars):

@@ -387,6 +387,7 @@ class Transfer(object):
         self.total_bytes = 0
         self.fetched, self.wrong = [], []
         self.started = time.time()
+        self.held = []
         self.look()
 
     def look(self):
@@ -434,6 +435,7 @@ class Transfer(object):
             handle = os.open(self.incoming, os.O_RDONLY | os.O_DIRECTORY)
             if not self.locked(handle):
                 os.close(handle)
+                self.release()
                 if time.monotonic() > deadline:
                     raise FetchError("another transfer into %s is running on %s" % (self.directory, self.host))
                 self.show("waiting")
@@ -441,9 +443,10 @@ class Transfer(object):
                 continue
             # The run before us may have renamed this very directory to its final place.
             if os.path.isdir(self.incoming) and os.path.samestat(os.fstat(handle), os.stat(self.incoming)):
-                self.lock_handle = handle
+                self.held.append(handle)
                 break
             os.close(handle)
+            self.release()
         self.look()
         self.tidy()
 
@@ -457,12 +460,16 @@ class Transfer(object):
             if error.errno not in (errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP):
                 raise
             # NFS locks no directories; a file of this host at least keeps two runs on it apart.
-            self.lock_file = open(self.proof_path + ".lock", "w")  # noqa: SIM115  (held until the process ends)
+            self.held.append(os.open(self.proof_path + ".lock", os.O_WRONLY | os.O_CREAT, 0o600))
             try:
-                fcntl.flock(self.lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(self.held[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
         return True
+
+    def release(self):
+        while self.held:
+            os.close(self.held.pop())
 
     def tidy(self):
         """Removes what does not belong to this manifest; a whole file whose proof is lost is read again."""
@@ -473,7 +480,7 @@ class Transfer(object):
                 os.rename(ready, partial)
             if os.path.isfile(partial) and os.path.getsize(partial) > self.files[name][0]:
                 os.unlink(partial)
-            keep.update((ready, partial))
+            keep.add(partial if name in self.missing else ready)
         for folder, _folders, names in os.walk(self.incoming):
             for name in names:
                 path = os.path.join(folder, name)
@@ -704,9 +711,15 @@ def run(module):
     if state == "present" and transfer.missing:
         transfer.open_source()
     lacked = bool(transfer.lacking)
-    transfer.prepare()
-    if state == "prepared":
-        return transfer.result(lacked)
+    try:
+        transfer.prepare()
+        return transfer.result(lacked) if state == "prepared" else receive(transfer, state)
+    finally:
+        transfer.release()
+
+
+def receive(transfer, state):
+    """Brings or proves the files; with state present gives them their place."""
     complete = [name for name in transfer.missing if transfer.have(name) == transfer.files[name][0]]
     transfer.bring(complete if transfer.source is None else transfer.missing)
     transfer.missing = [name for name in transfer.missing if name not in transfer.fetched]

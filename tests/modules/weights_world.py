@@ -34,6 +34,7 @@ class World:
         self.source, self.final, self.state = base / "source", base / "models" / "model", base / "state"
         self.incoming = base / "models" / ".model.incoming"
         self.secret = base / "secret"
+        base.mkdir(exist_ok=True)
         self.secret.write_text(SECRET)
         self.secret.chmod(0o600)
         self.contents = {name: content_of(name, size) for name, size in sizes.items()}

@@ -56,7 +56,7 @@ def healthy_host(name: str = "host1", index: int = 0, **changes: Any) -> HostFac
     return replace(_healthy(name, index), **changes)
 
 
-def cluster(count: int = 4, **changed: HostFacts | Unreachable) -> dict[str, HostFacts | Unreachable]:
+def cluster(count: int = 4, /, **changed: HostFacts | Unreachable) -> dict[str, HostFacts | Unreachable]:
     """Facts of host1, host2 and so on; a keyword replaces the host of that name."""
     healthy: dict[str, HostFacts | Unreachable] = {
         f"host{index + 1}": healthy_host(f"host{index + 1}", index) for index in range(count)
@@ -96,7 +96,7 @@ def ids(report: Report) -> list[str]:
     return [one.check_id for one in report.findings]
 
 
-def overview(*, lost: tuple[int, ...] = (), processes: tuple[NpuProcess, ...] | None = (), **npus: Npu) -> NpuOverview:
+def overview(*, lost: tuple[int, ...] = (), processes: tuple[NpuProcess, ...] | None = (), **npus: Any) -> NpuOverview:
     """npu-smi's table; `npu5=npu(5, health="Alarm")` replaces an NPU."""
     shown = tuple(npus.get(f"npu{index}", npu(index)) for index in NPUS if index not in lost)
     return NpuOverview("25.2.0", "25.2.0", shown, processes)

@@ -163,6 +163,7 @@ FAILING = [
         says="the file has 29.1.5.99, the NPU 29.1.5.13",
     ),
     Case("hccn.subnet", hccn(netmask="255.255.0.0", gateway=None), (5,), says="29.1.0.0/16 on host3"),
+    Case("hccn.gateway", hccn(gateway=None), (5,), says="no gateway"),
     Case("hccn.gateway", hccn(gateway="10.9.9.1"), (5,), says="10.9.9.1 is not in 29.1.5.0/24"),
     Case("hccn.netdetect", hccn(netdetect=None), (5,)),
     Case("hccn.net-health", hccn(net_health="Fault"), (5,), says="Fault"),

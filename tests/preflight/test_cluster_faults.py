@@ -489,3 +489,45 @@ def test_missing_evidence_does_not_explain_a_known_fault() -> None:
         ("hccn.link-up", "unknown"),
         ("hccn.net-health", "fail"),
     }
+
+
+def test_npu_smi_missing_does_not_hide_a_link_that_is_down() -> None:
+    """hccn_tool answers for itself."""
+    gone = Unknown("npu-smi was not found")
+    host = healthy_host(
+        "host3",
+        2,
+        npu_smi=PathState("/usr/local/bin/npu-smi", False),
+        overview=gone,
+        topology=gone,
+        hccn=ports(2, 5, link_up=False, net_health="Fault"),
+    )
+
+    assert set(ids(judged(cluster(host3=host)))) == {"npu.tool-present", "hccn.link-up"}
+
+
+def test_a_driver_that_is_not_loaded_is_one_finding() -> None:
+    """No device nodes, no answer from either tool."""
+    down = Unknown("npu-smi info ended with status 187: dcmi module initialize failed. ret is -8005")
+    nodes = tuple(node.path.rsplit("/", 1)[1] for node in devices())
+    host = healthy_host(
+        "host3",
+        2,
+        overview=down,
+        topology=down,
+        boards=boards(value=down),
+        npu_error_codes=dict.fromkeys(NPUS, down),
+        hccn={index: silent_port(index) for index in NPUS},
+        devices=devices(without=nodes),
+    )
+
+    found = only(judged(cluster(host3=host)))
+
+    assert (found.check_id, found.where) == ("npu.tool-responds", "host3")
+    assert "there is no device node of the driver" in found.evidence[0].says
+
+
+def test_a_note_on_one_host_only_is_no_difference_of_the_model() -> None:
+    noted = weights(model_files() | {"manifest.json": 77})
+
+    assert judged(cluster(host1=healthy_host("host1", 0, weights=noted))).verdict == "ok"

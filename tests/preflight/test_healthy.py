@@ -35,6 +35,11 @@ from tests.preflight.builders import (
 )
 
 
+def by_npu(**changes: Any) -> dict[str, Any]:
+    """The same change of every NPU."""
+    return {f"npu{index}": npu(index, **changes) for index in NPUS}
+
+
 @pytest.mark.parametrize("count", [2, 3, 4, 8])
 def test_a_healthy_cluster_has_no_findings(count: int) -> None:
     report = judged(cluster(count))
@@ -52,18 +57,17 @@ EVERYWHERE: dict[str, Any] = {
     "boards do not tell": {"boards": {i: board(compatibility="NOT SUPPORT") for i in NPUS}},
     "no ranges, boards say OK": {"driver": driver(ranges=()), "firmware": firmware(ranges=())},
     "no firmware file, boards say OK": {"firmware": Unknown("version.info does not exist")},
-    "a failed sensor of each NPU": {
-        "overview": overview(**{f"npu{i}": npu(i, temperature_c=None, power_w=None) for i in NPUS})
-    },
+    "a failed sensor of each NPU": {"overview": overview(**by_npu(temperature_c=None, power_w=None))},
     "health codes not readable": {"npu_error_codes": {}},
     "stopped container on the NPUs": {"engine": engine(container(running=False, status="exited"))},
     "privileged monitoring": {"engine": engine(container("npu-exporter", npus=(), privileged=True))},
     "old docker": {"engine": engine(version="18.09.0")},
-    "root device nodes": {"devices": devices(**{f"davinci{i}": {"mode": "0600"} for i in NPUS})},
+    "root device nodes": {"devices": devices(davinci3={"mode": "0600"})},
     "no netmask of the gateway": {"hccn_configuration": configuration(0, gateway={})},
     "symlinked weights": {"weights": weights(real_path="/mnt/ssd/r1")},
     "float16 weights": {"weights": weights(configuration={"torch_dtype": "float16"})},
     "no dtype told": {"weights": weights(configuration={"model_type": "deepseek_v3"})},
+    "notes beside the weights": {"weights": weights(model_files() | {"notes.json": 5, "README.md": 7})},
     "weights on nfs": {"disks": disks(filesystem="nfs4")},
     "full disk but complete weights": {"disks": disks(model_free=1 * GB)},
     "64 KiB pages": {"system": system(page_size=65536)},
@@ -109,7 +113,7 @@ def test_our_own_running_deployment_is_no_conflict() -> None:
     for rank, name in enumerate(cluster()):
         busy = overview(
             processes=tuple(NpuProcess(i, 0, 5000 + i, "python3", 56470) for i in NPUS),
-            **{f"npu{i}": npu(i, hbm_used_mib=60100, aicore_percent=80, temperature_c=80, power_w=350.0) for i in NPUS},
+            **by_npu(hbm_used_mib=60100, aicore_percent=80, temperature_c=80, power_w=350.0),
         )
         facts[name] = healthy_host(
             name,

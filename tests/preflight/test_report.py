@@ -72,7 +72,7 @@ def test_unknown_of_a_blocking_check_blocks_and_is_told_apart() -> None:
     found = only(report)
     assert (report.verdict, found.kind, report.unknown) == ("block", "unknown", (found,))
     assert "Run the command by hand" in found.remedy and "mindie_checks_warn" in found.remedy
-    assert report.to_dict()["unknown"] == [{"id": "install-info", "severity": "block", "where": "host3"}]
+    assert report.to_dict()["unknown"] == [{"check_id": "install-info", "severity": "block", "where": "host3"}]
 
 
 def test_a_skipped_check_is_not_run_and_the_report_says_so() -> None:

@@ -48,9 +48,17 @@ def test_sizes_have_three_digits(size: int, text: str) -> None:
 def test_a_listing_tells_which_shards_are_missing() -> None:
     listed = weights(model_files(without=(SHARDS[0], SHARDS[162])))
 
-    assert missing_shards(listed) == [SHARDS[0], SHARDS[162]]
+    assert missing_shards(listed) == (2, [SHARDS[0], SHARDS[162]])
     assert not is_complete(listed)
     assert is_complete(weights()) and is_complete(weights({"model.safetensors": 5, "config.json": 1}))
+
+
+def test_names_that_promise_a_million_shards_are_counted_not_listed() -> None:
+    listed = weights({f"x{index}-00001-of-999999.safetensors": 1 for index in range(2000)})
+
+    missing, names = missing_shards(listed)
+
+    assert (missing, len(names)) == (2000 * 999998, 3)
 
 
 def test_the_size_of_the_model_comes_from_the_best_source() -> None:

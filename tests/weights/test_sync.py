@@ -8,7 +8,7 @@ from mindie_deploy.errors import CheckFailedError, ExitCode
 from mindie_deploy.weights.scan import Scan
 from mindie_deploy.weights.source import Source, SourceKind
 from mindie_deploy.weights.sync import Situation, WeightsError, decide, survey
-from tests.weights.scans import CONFIGURATION, SHARDS, good_files, manifest_of, model, scan
+from tests.weights.scans import CONFIGURATION, PATH, SHARDS, good_files, manifest_of, model, scan
 
 CONTROLLER = Source(SourceKind.CONTROLLER, "/srv/model")
 NONE = Source(SourceKind.HOSTS)
@@ -47,6 +47,13 @@ def test_the_survey_reads_the_source_and_what_may_be_right_on_the_hosts() -> Non
     assert found.hosts["host1"] == ()
     assert set(found.hosts["host2"]) == set(files) - {SHARDS[0]}
     assert found.hosts["host3"] == ()
+
+
+def test_a_source_that_is_a_hosts_own_place_is_read_there() -> None:
+    own = scan(read=False)
+    found = survey(Situation(Source(SourceKind.HOST, PATH, "host1"), own, {"host1": own, "host2": scan({})}))
+    assert found.source == ()
+    assert set(found.hosts["host1"]) == set(good_files())
 
 
 def test_when_all_is_remembered_nothing_is_read_and_nothing_moves() -> None:

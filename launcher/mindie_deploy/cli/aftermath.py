@@ -53,9 +53,7 @@ def _give_lock_back(session: Session) -> list[str]:
     ]
     if not ours:
         return []
-    freed = session.play(
-        "lock", "give the lock back", limit=",".join(ours), extra={"mindie_deploy_break_lock": True}
-    )
+    freed = session.play("lock", "give the lock back", limit=",".join(ours), extra={"mindie_deploy_break_lock": True})
     if freed.ok:
         return ["the lock of the deployment was given back"]
     return [f"the lock is still held on {', '.join(ours)}: mindie-deploy lock release"]

@@ -20,7 +20,9 @@ from mindie_deploy.runs.outcome import error_of, unreachable
 from mindie_deploy.runs.result import RunResult
 
 COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_red")
-lock = typer.Typer(help="Show or break the lock that keeps two runs from changing one deployment.", no_args_is_help=True)
+lock = typer.Typer(
+    help="Show or break the lock that keeps two runs from changing one deployment.", no_args_is_help=True
+)
 
 
 def status(inventory: InventoryOption = None, as_json: JsonOption = False, verbose: VerboseOption = False) -> None:
@@ -55,7 +57,7 @@ def logs(
     verbose: VerboseOption = False,
 ) -> None:
     """Print the logs of all hosts in the order of time, each line with its host and rank."""
-    with session("logs", inventory, verbose=verbose) as one:
+    with session("logs", inventory, verbose=verbose, keep_record=False) as one:
         one.know_settings()
         settings = one.deployment.settings
         assert settings is not None  # know_settings has made sure
@@ -106,7 +108,10 @@ def lock_status(inventory: InventoryOption = None, as_json: JsonOption = False, 
 
 @lock.command("release")
 def lock_release(
-    inventory: InventoryOption = None, yes: YesOption = False, as_json: JsonOption = False, verbose: VerboseOption = False
+    inventory: InventoryOption = None,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Break the lock, whoever holds it. Only for a run that is certainly dead."""
     with session("lock", inventory, as_json=as_json, verbose=verbose) as one:
@@ -120,9 +125,7 @@ def lock_release(
         if not one.confirm("Break it? A run that still works would go on unprotected.", yes=yes):
             one.terminal.note("nothing was changed")
             raise typer.Exit(0)
-        done = one.require(
-            one.play("lock", "break the lock", extra={"mindie_deploy_break_lock": True}), writes=True
-        )
+        done = one.require(one.play("lock", "break the lock", extra={"mindie_deploy_break_lock": True}), writes=True)
         hosts = [host for host, told in done.of("mindie_lock").items() if told.get("removed")]
         one.terminal.json({"released": hosts})
         one.terminal.result(f"the lock was removed on {', '.join(hosts)}")

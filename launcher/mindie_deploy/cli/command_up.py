@@ -22,7 +22,9 @@ def up(
     keep_failed: Annotated[
         bool, typer.Option("--keep-failed", help="Leave the members of a failed start running, to look into them.")
     ] = False,
-    restart: Annotated[bool, typer.Option("--restart", help="Start all members again, even if nothing changed.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Start all members again, even if nothing changed.")
+    ] = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:

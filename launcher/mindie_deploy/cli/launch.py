@@ -90,4 +90,3 @@ def changed(session: Session, result: RunResult) -> RunResult:
     if result.status == "cancelled":
         raise cancelled(session, result, writes=True)
     return session.require(result, writes=True)
-

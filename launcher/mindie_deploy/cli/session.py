@@ -115,11 +115,17 @@ def owner() -> str:
 
 @contextlib.contextmanager
 def session(
-    verb: str, inventory: Sequence[str] | None, *, as_json: bool = False, verbose: bool = False
+    verb: str,
+    inventory: Sequence[str] | None,
+    *,
+    as_json: bool = False,
+    verbose: bool = False,
+    keep_record: bool = True,
 ) -> Iterator[Session]:
     """Opens a session: reads and validates the inventory, makes the record, listens to Ctrl-C.
 
-    An error that ends the command is written into the record, and tells where that is.
+    An error that ends the command is written into the record, and tells where that is. Without `keep_record` the
+    record of a command that ended well is removed.
     """
     deployment = read_deployment(inventory or ())
     record = RunRecord.create(verb)
@@ -150,3 +156,5 @@ def session(
         raise
     finally:
         record.note(exit_code=int(code), seconds=round(one.elapsed, 1), ended=time.time())
+        if code == ExitCode.OK and not keep_record:
+            record.remove()

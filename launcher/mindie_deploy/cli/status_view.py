@@ -134,9 +134,11 @@ def status_view(status: DeploymentStatus) -> RenderableType:
 
 
 def _parts(status: DeploymentStatus) -> Iterator[RenderableType]:
-    word, style = {True: ("answering", "bold green"), False: ("not answering", "bold red"), None: ("unknown", "yellow")}[
-        status.answering
-    ]
+    word, style = {
+        True: ("answering", "bold green"),
+        False: ("not answering", "bold red"),
+        None: ("unknown", "yellow"),
+    }[status.answering]
     head = Text.assemble((status.deployment, "bold"), "  ", (word, style))
     if status.answering:
         head.append(f"  for {_age(status.since)}  {status.endpoint}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 from rich.console import Console, RenderableType
 from rich.text import Text
@@ -15,6 +15,9 @@ PIPED_WIDTH = 120
 
 class Terminal:
     """The two streams. With `as_json`, standard output carries one JSON document and nothing else."""
+
+    # Standard output is one for the process, and so is the document on it: an error must not add a second one.
+    json_told: ClassVar[bool] = False
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
@@ -40,8 +43,9 @@ class Terminal:
         self.err.print(Text(text, style) if isinstance(text, str) else text)
 
     def json(self, document: Any) -> None:
-        """Prints the JSON document, when it was asked for."""
-        if self.as_json:
+        """Prints the JSON document, when it was asked for and none was printed yet."""
+        if self.as_json and not Terminal.json_told:
+            Terminal.json_told = True
             print(json.dumps(document, ensure_ascii=False, indent=2, default=str))  # noqa: T201
 
 

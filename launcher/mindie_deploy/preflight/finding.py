@@ -91,13 +91,19 @@ class Finding:
         """The places in words: "host3: NPU 5; host4: NPU 0-7"."""
         return places_text(self.places)
 
+    @property
+    def statement(self) -> str:
+        """What the finding says, in words that do not claim what is not known."""
+        return f"could not tell whether {self.title}" if self.kind == "unknown" else self.title
+
     def to_dict(self) -> dict[str, object]:
         """Returns the JSON form; docs/check-report.md describes it."""
         return {
-            "id": self.check_id,
+            "check_id": self.check_id,
             "kind": self.kind,
             "severity": self.severity,
             "title": self.title,
+            "statement": self.statement,
             "where": self.where,
             "hosts": list(self.hosts),
             "devices": {host: list(npus) for host, npus in self.devices.items()},
@@ -115,7 +121,7 @@ class Finding:
         if severity not in SEVERITIES or kind not in KINDS:
             raise ValueError(f"not a finding: severity {severity!r}, kind {kind!r}")
         return cls(
-            check_id=str(value["id"]),
+            check_id=str(value["check_id"]),
             kind=kind,
             severity=severity,
             title=str(value["title"]),

@@ -15,7 +15,8 @@ the fact out of `needs`.
 
 `caused_by` names the checks whose findings explain a finding of this one at the same place: on the same host and NPU,
 or the cause is the host's as a whole. `caused_by_any_npu` names those where a single NPU of the host is enough to
-explain what is said of the whole host or not known there (a lost NPU and the topology matrix). Both are transitive.
+explain what is said of the whole host or not known there (a lost NPU and the topology matrix). A cause that is itself
+explained by another passes that one on.
 """
 
 from __future__ import annotations

@@ -95,7 +95,9 @@ class Report:
             "table": {**self.table()},
             "findings": [finding.to_dict() for finding in self.findings],
             "hidden": [finding.to_dict() for finding in self.hidden],
-            "unknown": [{"id": one.check_id, "severity": one.severity, "where": one.where} for one in self.unknown],
+            "unknown": [
+                {"check_id": one.check_id, "severity": one.severity, "where": one.where} for one in self.unknown
+            ],
             "skipped": list(self.skipped),
             "lowered": list(self.lowered),
             "versions": {subject: dict(values) for subject, values in self.versions.items()},

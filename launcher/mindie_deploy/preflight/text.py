@@ -24,11 +24,9 @@ def table_lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 def finding_lines(finding: Finding, width: int) -> Iterator[str]:
     """Yields what, where, the evidence, what to do, and what else it explains."""
-    unknown = finding.kind == "unknown"
-    word = SEVERITY_WORDS[finding.severity] + (" (not known)" if unknown else "")
-    title = f"could not tell whether {finding.title}" if unknown else finding.title
+    word = SEVERITY_WORDS[finding.severity] + (" (not known)" if finding.kind == "unknown" else "")
     lowered = " (lowered by mindie_checks_warn)" if finding.lowered else ""
-    yield from wrapped(f"{word}  {finding.check_id}: {title}{lowered}", width, "", "      ")
+    yield from wrapped(f"{word}  {finding.check_id}: {finding.statement}{lowered}", width, "", "      ")
     yield from _labelled("where", finding.where, width)
     for evidence in finding.evidence[:MOST_EVIDENCE]:
         says = evidence.says if len(evidence.says) <= LONGEST_SAYS else evidence.says[: LONGEST_SAYS - 3] + "..."

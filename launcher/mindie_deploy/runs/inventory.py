@@ -14,6 +14,7 @@ from typing import Any
 
 from mindie_deploy.errors import UsageError
 from mindie_deploy.runs.environment import ansible_environment
+from mindie_deploy.runs.settings_files import yaml_problem
 
 GROUP = "mindie"
 DEFAULT_INVENTORY = "inventory"
@@ -114,12 +115,12 @@ def read_inventory(sources: Sequence[str], environment: Mapping[str, str] | None
     )
     shown = ", ".join(sources)
     if done.returncode != 0:
-        raise _unreadable(shown, done.stderr)
+        raise _unreadable(sources, done.stderr)
     try:
         listed = json.loads(done.stdout)
         hostvars = listed["_meta"]["hostvars"]
     except (ValueError, KeyError, TypeError):
-        raise _unreadable(shown, done.stderr or done.stdout) from None
+        raise _unreadable(sources, done.stderr or done.stdout) from None
     hosts = tuple(_hosts_of(GROUP, listed, ()))
     if not hosts:
         others = sorted(name for name in listed if name not in ("_meta", "all", "ungrouped", GROUP))
@@ -141,7 +142,12 @@ def _hosts_of(group: str, listed: Mapping[str, Any], above: tuple[str, ...]) -> 
     return list(dict.fromkeys(names))
 
 
-def _unreadable(shown: str, words: str) -> InventoryError:
+def _unreadable(sources: Sequence[str], words: str) -> InventoryError:
+    shown = ", ".join(sources)
+    found = yaml_problem(path for path in map(Path, sources) if path.exists())
+    if found is not None:
+        place, problem = found
+        return InventoryError(f"{place} is not YAML: {problem}", f"correct {place}; nothing was touched")
     text = "\n".join(line.rstrip() for line in words.strip().splitlines() if line.strip())
     if NO_PASSWORDS in text:
         return InventoryError(
@@ -149,9 +155,9 @@ def _unreadable(shown: str, words: str) -> InventoryError:
             "set ANSIBLE_VAULT_PASSWORD_FILE to the file that holds the password",
         )
     for pattern in PLACES:
-        found = pattern.search(text)
-        if found:
-            place = f"{found['file']}:{found['line']}" + (f":{found['column']}" if found["column"] else "")
+        match = pattern.search(text)
+        if match:
+            place = f"{match['file']}:{match['line']}" + (f":{match['column']}" if match["column"] else "")
             return InventoryError(f"the inventory cannot be read; {place}:\n{_indented(text)}", f"correct {place}")
     return InventoryError(f"the inventory {shown} cannot be read:\n{_indented(text)}", "correct the inventory")
 

@@ -86,6 +86,10 @@ class RunRecord:
         Path(beside).rename(path)
         return path
 
+    def remove(self) -> None:
+        """Removes the record, of a command that nobody will ask about later."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+
     @contextlib.contextmanager
     def private_directory(self) -> Iterator[Path]:
         """Gives ansible-runner a directory that no other run has used, and removes it with all that is in it."""

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import yaml
+
 SUFFIXES = frozenset({"", ".yml", ".yaml", ".json", ".ini", ".cfg"})
 LARGEST = 4 * 1024 * 1024
 
@@ -26,6 +28,35 @@ def places_of(key: str, sources: Iterable[Path], hosts: Sequence[str] = ()) -> t
             continue
         found += [f"{_short(path)}:{number}" for number, line in enumerate(lines, 1) if pattern.search(line)]
     return tuple(found)
+
+
+def yaml_problem(sources: Iterable[Path]) -> tuple[str, str] | None:
+    """Returns ("file:line:column", what is wrong) of the first YAML file that is no YAML, or None.
+
+    ansible-inventory names neither file nor line for one in group_vars (seen with 2.19).
+    """
+    for path in _files(sources, ()):
+        if path.suffix not in (".yml", ".yaml", ".json"):
+            continue
+        try:
+            text = path.read_bytes().decode("utf-8")
+            if not text.startswith("$ANSIBLE_VAULT"):
+                for _ in yaml.parse(text, Loader=yaml.SafeLoader):
+                    pass
+        except UnicodeDecodeError as error:
+            line = path.read_bytes()[: error.start].count(b"\n") + 1
+            return f"{_short(path)}:{line}", "it is not UTF-8 text"
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            words = ", ".join(filter(None, (error.context, error.problem)))
+            if error.context_mark is not None and mark is not None and error.context_mark.line != mark.line:
+                words += f" (it begins in line {error.context_mark.line + 1})"
+            return f"{_short(path)}:{mark.line + 1}:{mark.column + 1}" if mark else _short(path), words
+        except yaml.YAMLError as error:
+            return _short(path), str(error)
+        except OSError as error:
+            return _short(path), str(error.strerror)
+    return None
 
 
 def _files(sources: Iterable[Path], hosts: Sequence[str]) -> Iterator[Path]:

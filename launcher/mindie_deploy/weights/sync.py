@@ -54,7 +54,10 @@ class Situation:
 
 @dataclass(frozen=True)
 class Survey:
-    """Names to read (sha256) on the source and on each host before the plan can be made, and what to warn of."""
+    """Names to read (sha256) on the source and on each host before the plan can be made, and what to warn of.
+
+    A source that is one host's place of the model is read as that host's.
+    """
 
     source: tuple[str, ...]
     hosts: Mapping[str, tuple[str, ...]]
@@ -106,12 +109,12 @@ def survey(situation: Situation, *, everything: bool = False) -> Survey:
     source = situation.source_scan
     if source is not None:
         warnings = _judge_source(situation.source, source)
-        wanted = source.files
-        return Survey(
-            source=to_read(None, source, everything=everything),
-            hosts={name: to_read(wanted, scan, everything=everything) for name, scan in situation.scans.items()},
-            warnings=warnings,
-        )
+        hosts = {
+            name: to_read(None if scan is source else source.files, scan, everything=everything)
+            for name, scan in situation.scans.items()
+        }
+        names = to_read(None, source, everything=everything) if situation.source_apart else ()
+        return Survey(names, hosts, warnings)
     texts = []
     warned: dict[tuple[str, str], ModelProblem] = {}
     for name, scan in situation.scans.items():

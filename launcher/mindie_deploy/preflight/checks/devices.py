@@ -27,6 +27,7 @@ GROUP_READ_WRITE = 0o060
     severity="block",
     command=NODES,
     needs=("devices",),
+    caused_by=("npu.tool-responds",),
     why="Without /dev/davinci_manager no NPU can be opened, on the host or in a container.",
     remedy=LOADING,
     source=SOURCE,

@@ -68,7 +68,7 @@ def ip_present(host: HostFacts, context: Context) -> Iterator[Problem]:
     severity="block",
     command="/etc/hccn.conf",
     needs=("hccn_configuration",),
-    caused_by=("hccn.ip-present", "hccn.ip-unique"),
+    caused_by=("npu.count", "hccn.tool-responds", "hccn.ip-present", "hccn.ip-unique"),
     why="The container mounts this file, and the NPUs take their addresses from it after a reset.",
     remedy="Set the addresses with hccn_tool -i N -ip -s address A netmask M, which writes the file too.",
     source="MindIE's four-host guide; GPUStack's tutorial",
@@ -112,24 +112,27 @@ def conf_live(host: HostFacts, context: Context) -> Iterator[Problem]:
 
 @check(
     "hccn.gateway",
-    title="an NPU's gateway is outside of its network",
+    title="an NPU's gateway does not fit",
     severity="warn",
     command="hccn_tool -i N -gateway -g",
     needs=("hccn.gateway", "hccn.address", "hccn.netmask"),
     caused_by=("hccn.ip-present", "hccn.ip-unique", "hccn.subnet"),
     unknown="info",  # a flat network needs no gateway
-    why="Packets to NPUs in other networks are lost.",
+    why="Packets to NPUs in other networks are lost when the gateway is outside of the NPU's network, or when one NPU "
+    "has none although the others need theirs.",
     remedy="hccn_tool -i N -gateway -s gateway A with an address in the NPU's own network.",
     source=SOURCE,
 )
 def gateway(host: HostFacts, context: Context) -> Iterator[Problem]:
-    for index, device in host.hccn.items():
+    gateways = {index: parse_address(text) for index, text in known_hccn(host, context, "gateway").items()}
+    routed = sum(address is not None for address in gateways.values())
+    for index, address in gateways.items():
+        device = host.hccn[index]
         network = network_of(device.address, device.netmask)
-        if isinstance(device.gateway, Unknown) or network is None or index not in context.npus:
-            continue
-        address = parse_address(device.gateway)
-        if address is not None and address not in network:
+        if address is not None and network is not None and address not in network:
             yield Problem(host.name, f"gateway {address} is not in {network}", index)
+        elif address is None and routed > len(gateways) / 2:
+            yield Problem(host.name, "no gateway is set, but most NPUs of the host have one", index)
 
 
 @check(

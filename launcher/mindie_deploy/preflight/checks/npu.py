@@ -11,8 +11,8 @@ from mindie_deploy.preflight.registry import check
 
 SMI = "npu-smi info"
 REFERENCE = "npu-smi's public source (hicann/driver); captures of 23.0 to 26.0"
-RESPONDS = ("npu.tool-responds",)
-PRESENT = ("npu.tool-responds", "npu.count")
+RESPONDS = ("npu.tool-present", "npu.tool-responds")
+PRESENT = (*RESPONDS, "npu.count")
 FIRST_VIRTUAL_ID = 64  # ids from here on are virtual NPUs
 HOT_C = 75  # practice: an idle 910B3 shows 32 to 46 degrees Celsius in captures
 IDLE_POWER_W = 140.0  # practice: 80 to 130 W in captures of idle boards
@@ -25,7 +25,7 @@ GRAVE_HEALTH = ("alarm", "critical", "unknown")
     severity="block",
     command=SMI,
     needs=("overview",),
-    caused_by=("npu.tool-responds", "npu.vnpu-off"),
+    caused_by=(*RESPONDS, "npu.vnpu-off"),
     why="Every rank needs its NPU. npu-smi leaves a lost NPU out without a word and with exit status 0, and then the "
     "launch hangs until HCCL times out.",
     remedy="For each missing NPU: lspci -d 19e5: (is the card on the bus?), dmesg | grep -i davinci; power the host "
@@ -116,7 +116,7 @@ def health(host: HostFacts, context: Context) -> Iterator[Problem]:
     severity="warn",
     command="npu-smi info -t health -i N -c 0",
     needs=("npu_error_codes",),
-    caused_by=("npu.health", "npu.count", "npu.tool-responds"),
+    caused_by=("npu.health", "npu.count", *RESPONDS),
     unknown="info",  # the health word itself is judged by npu.health; not every driver answers this query
     why="A code without a worse health word is often the first sign of a failing card, optic or sensor.",
     remedy="Look the codes up in the health management manual of the driver.",
@@ -180,7 +180,7 @@ def hbm_free(host: HostFacts, context: Context) -> Iterator[Problem]:
     severity="block",
     command=SMI,
     needs=("overview",),
-    caused_by=("npu.tool-responds", "docker.conflict"),
+    caused_by=(*RESPONDS, "docker.conflict"),
     why="A process of an earlier run or of somebody else holds memory and the device; loading then fails with out of "
     "memory or HCCL cannot be set up.",
     remedy="Find out whose it is (ps -fp PID; cat /proc/PID/cgroup tells the container), then stop the container, or "

@@ -38,7 +38,7 @@ def npu_smi_present(host: HostFacts, context: Context) -> Iterator[Problem]:
     title="npu-smi gives no answer that says anything about the NPUs",
     severity="block",
     command="npu-smi info",
-    caused_by=("npu.tool-present", "devices.manager"),
+    caused_by=("npu.tool-present",),
     why="A stuck device or a driver that is not loaded makes npu-smi hang or fail; MindIE would hang or fail the same "
     "way.",
     remedy="Read the reason. -8005 means that the driver is not started: dmesg | grep -i -e davinci -e drv; was the "
@@ -47,9 +47,11 @@ def npu_smi_present(host: HostFacts, context: Context) -> Iterator[Problem]:
     source="npu-smi's public source (hicann/driver); ascend-deployer's check of the device",
 )
 def npu_smi_responds(host: HostFacts, context: Context) -> Iterator[Problem]:
-    if not isinstance(host.overview, Unknown):
-        return
+    if not isinstance(host.overview, Unknown) or list(_program(host.name, host.npu_smi, "npu-smi")):
+        return  # a tool that is not there is judged by npu.tool-present
     says = host.overview.reason
+    if not isinstance(host.devices, Unknown) and not any(node.exists for node in host.devices):
+        says += "; there is no device node of the driver"
     if not isinstance(host.system, Unknown) and host.system.modules is not None:
         loaded = [module for module in host.system.modules if module.startswith(DRIVER_MODULE)]
         if not loaded:
@@ -76,7 +78,7 @@ def hccn_tool_present(host: HostFacts, context: Context) -> Iterator[Problem]:
     title="hccn_tool tells nothing about an NPU",
     severity="block",
     command="hccn_tool -i N ...",
-    caused_by=("hccn.tool-present", "npu.count"),
+    caused_by=("hccn.tool-present", "npu.tool-responds", "npu.count"),
     why="Before any answer hccn_tool asks the device for its health, up to 300 times: a dead NPU blocks every call for "
     "five minutes. No address can be read, so no rank table can be made.",
     remedy="Read the reason. A time-out or 'The device is not exist!' means that the NPU is lost or stuck: reboot the "

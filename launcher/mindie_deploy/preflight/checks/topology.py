@@ -21,7 +21,10 @@ UNREAD = ("", "NA", "-")
     severity="block",
     command="npu-smi info -t topo",
     needs=("topology",),
-    caused_by=("npu.tool-responds",),
+    caused_by=(
+        "npu.tool-present",
+        "npu.tool-responds",
+    ),
     caused_by_any_npu=("npu.count",),
     why="On an Atlas 800T A2 every NPU is linked with every other by HCCS. Tensor parallelism over PCIe instead is "
     "many times slower, and HCCL may refuse it.",

@@ -23,6 +23,8 @@ LISTING = "listing of mindie_model_path"
 PRESENT = ("weights.present",)
 SYNC = "Run `sync` (or `up`, which does it)."
 SYNC_TITLE = "and will be brought by sync"
+# Files that change how the model answers: all hosts have them or none does. A stray copy of others is no fault.
+SETTLED = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
 VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt")
 NETWORK_FILESYSTEMS = (
     "nfs",
@@ -36,7 +38,6 @@ NETWORK_FILESYSTEMS = (
     "ceph",
     "fuse.ceph",
 )
-SHOWN_NAMES = 3
 
 
 @check(
@@ -72,13 +73,13 @@ def index(host: HostFacts, context: Context) -> Iterator[Problem]:
     if isinstance(host.weights, Unknown) or not is_there(host.weights):
         return
     weights = host.weights
-    lacking = missing_shards(weights)
+    missing, names = missing_shards(weights)
     shards = sum(name.endswith(".safetensors") for name in weights.files)
     if not shards:
         says = "there is no *.safetensors file"
-    elif lacking:
-        more = f" and {len(lacking) - SHOWN_NAMES} more" if len(lacking) > SHOWN_NAMES else ""
-        says = f"there is no {', '.join(lacking[:SHOWN_NAMES])}{more}"
+    elif missing:
+        more = f" and {missing - len(names)} more" if missing > len(names) else ""
+        says = f"there is no {', '.join(names)}{more}"
     elif shards > 1 and not weights.index_present:
         says = "there is no model.safetensors.index.json"
     elif "config.json" not in weights.files:
@@ -110,7 +111,9 @@ def size(hosts: Mapping[str, HostFacts], context: Context) -> Iterator[Problem]:
     odd: dict[str, list[str]] = {}
     told: dict[str, str] = {}
     for file in sorted({file for files in listings.values() for file in files if _counts(file)}):
-        values = {name: f"{files[file]} bytes" if file in files else "missing" for name, files in listings.items()}
+        values = {name: f"{files[file]} bytes" for name, files in listings.items() if file in files}
+        if file in SETTLED or file.endswith(".safetensors"):
+            values |= {name: "missing" for name, files in listings.items() if file not in files}
         for problem in odd_hosts(values, f"{file}:"):
             odd.setdefault(problem.host, []).append(file)
             told.setdefault(problem.host, problem.says)
@@ -286,7 +289,7 @@ def _or_sync(problem: Problem, context: Context, title: str) -> Problem:
 
 def _counts(name: str) -> bool:
     """Whether a file is the model's: not hidden, and none of the notes and pictures that come along."""
-    return not name.startswith(".") and name.endswith((".safetensors", ".json", ".py", ".model", ".txt", ".jinja"))
+    return not name.startswith(".") and name.endswith((".safetensors", ".json", ".py", ".model", ".jinja"))
 
 
 def _bits(mode: str | None) -> int:

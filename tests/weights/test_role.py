@@ -1,0 +1,226 @@
+"""The role weights, run by ansible-playbook on three hosts that are directories and loopback addresses of this machine.
+
+Linux answers on all of 127.0.0.0/8, so the hosts really serve one another over TCP.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HOSTS = ("host1", "host2", "host3")
+SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
+RECAP = re.compile(r"^(\S+) +: ok=(\d+) +changed=(\d+) +unreachable=(\d+) +failed=(\d+)", re.MULTILINE)
+
+
+def safetensors(name: str, dtype: str, size: int) -> bytes:
+    header = {name: {"dtype": dtype, "shape": [size], "data_offsets": [0, size]}}
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + (name.encode() * size)[:size]
+
+
+def make_model(directory: Path, dtype: str = "BF16") -> dict[str, bytes]:
+    configuration: dict[str, Any] = {"model_type": "deepseek_v3", "torch_dtype": "bfloat16"}
+    if dtype != "BF16":
+        configuration["quantization_config"] = {"quant_method": "fp8"}
+    contents = {
+        SHARDS[0]: safetensors("a", dtype, 300_000),
+        SHARDS[1]: safetensors("b", dtype, 200_001),
+        "model.safetensors.index.json": json.dumps({"weight_map": {"a": SHARDS[0], "b": SHARDS[1]}}).encode(),
+        "config.json": json.dumps(configuration).encode(),
+        **dict.fromkeys(("generation_config.json", "tokenizer.json", "tokenizer_config.json"), b"{}"),
+    }
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        (directory / name).write_bytes(content)
+    return contents
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run printed, and the counters of its recap by host."""
+
+    text: str
+    status: int
+
+    def counted(self, column: int) -> dict[str, int]:
+        return {found[0]: int(found[column]) for found in RECAP.findall(self.text)}
+
+    @property
+    def changed(self) -> dict[str, int]:
+        assert self.status == 0, self.text
+        return self.counted(2)
+
+
+class Cluster:
+    """Three hosts below one directory, and the playbook that the role needs around it."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        settings = {
+            "model_path": f"{base}/{{{{ inventory_hostname }}}}/models/DeepSeek-R1-BF16",
+            "state_directory": f"{base}/{{{{ inventory_hostname }}}}/state",
+            "weights_source": "{{ source }}",
+            "weights_port": port,
+            "container_user": "0:0",
+        }
+        hosts = [{"name": name, "address": f"127.0.0.{rank + 2}", "rank": rank} for rank, name in enumerate(HOSTS)]
+        play = {
+            "hosts": "mindie",
+            "gather_facts": False,
+            "any_errors_fatal": True,
+            "tasks": [
+                {"ansible.builtin.set_fact": {"mindie_settings": settings, "mindie_hosts": hosts}},
+                {"ansible.builtin.import_role": {"name": "weights"}},
+            ],
+        }
+        variables = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+        inventory = {"mindie": {"hosts": {name: {} for name in HOSTS}, "vars": variables}}
+        (base / "play.yml").write_text(json.dumps([play]))
+        (base / "hosts.yml").write_text(json.dumps(inventory))
+
+    def place(self, host: str) -> Path:
+        return self.base / host / "models" / "DeepSeek-R1-BF16"
+
+    def contents(self, host: str) -> dict[str, bytes]:
+        return (
+            {path.name: path.read_bytes() for path in self.place(host).iterdir()} if self.place(host).exists() else {}
+        )
+
+    def sync(self, source: str, *arguments: str, **variables: Any) -> Outcome:
+        command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(self.base / "hosts.yml")]
+        command += [str(self.base / "play.yml"), "-e", json.dumps({"source": source, **variables}), *arguments]
+        environment = {
+            **os.environ,
+            "XDG_STATE_HOME": str(self.base / "controller"),
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_ASYNC_DIR": str(self.base / "async"),
+            "ANSIBLE_LOCALHOST_WARNING": "False",
+        }
+        done = subprocess.run(
+            command, cwd=self.base, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        # Nobody may be left serving, whatever the outcome.
+        assert not list(self.base.glob("*/state/weights/serve.pid"))
+        assert not list(self.base.glob("*/state/weights/secret"))
+        return Outcome(done.stdout + done.stderr, done.returncode)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Cluster:
+    return Cluster(tmp_path)
+
+
+def flip(path: Path) -> None:
+    """Changes one byte; size and modification time stay."""
+    before = path.stat()
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def whole(cluster: Cluster, contents: Mapping[str, bytes]) -> bool:
+    return all(cluster.contents(host) == contents for host in HOSTS)
+
+
+def test_from_the_controller_to_all_hosts_and_again(cluster: Cluster) -> None:
+    contents = make_model(cluster.base / "model")
+    source = f"controller:{cluster.base}/model"
+
+    looked = cluster.sync(source, "--check", "--diff")
+    assert set(looked.changed.values()) == {1}, looked.text
+    assert SHARDS[1] in looked.text
+    assert not any(cluster.place(host).exists() for host in HOSTS)
+
+    records = cluster.base / "record"
+    records.mkdir()
+    first = cluster.sync(source, "-vvv", mindie_deploy_record_directory=str(records))
+    assert set(first.changed) == set(HOSTS), first.text
+    assert min(first.changed.values()) >= 1
+    assert whole(cluster, contents)
+    assert json.loads((records / "weights-manifest.json").read_text())["total_bytes"] == sum(
+        map(len, contents.values())
+    )
+    assert '"weights_secret": "' not in first.text
+    assert not re.search(r"[A-Za-z0-9]{64}(?![A-Za-z0-9])(?<![0-9a-f]{64})", first.text), "the secret was printed"
+
+    again = cluster.sync(source)
+    assert set(again.changed.values()) == {0}, again.text
+    assert set(cluster.sync(source, "--check").changed.values()) == {0}
+
+    flip(cluster.place("host3") / SHARDS[1])
+    looked = cluster.sync(source, "--check")
+    assert set(looked.changed.values()) == {0}, "nothing is read in check mode, and the size is right"
+    mended = cluster.sync(source)
+    assert mended.changed == {"host1": 0, "host2": 0, "host3": 1}, mended.text
+    assert whole(cluster, contents)
+
+    flip(cluster.base / "model" / SHARDS[0])
+    refused = cluster.sync(source)
+    assert refused.status != 0
+    assert f"{SHARDS[0]} at {cluster.base}/model on the controller is not what it was" in refused.text
+    assert whole(cluster, contents)
+    meant = cluster.sync(source, weights_accept_changed_source=True)
+    assert min(meant.changed.values()) == 1
+    assert whole(cluster, {path.name: path.read_bytes() for path in (cluster.base / "model").iterdir()})
+
+
+def test_fp8_is_refused_before_a_byte_moves(cluster: Cluster) -> None:
+    make_model(cluster.base / "model", "F8_E4M3")
+    for arguments in (("--check",), ()):
+        refused = cluster.sync(f"controller:{cluster.base}/model", *arguments)
+        assert refused.status != 0
+        assert "[model-fp8]" in refused.text
+        assert not any(cluster.place(host).parent.exists() for host in HOSTS)
+
+
+def test_from_one_of_the_hosts(cluster: Cluster) -> None:
+    contents = make_model(cluster.base / "elsewhere")
+    first = cluster.sync(f"host:host2:{cluster.base}/elsewhere")
+    assert min(first.changed.values()) >= 1
+    assert whole(cluster, contents)
+    assert set(cluster.sync(f"host:host2:{cluster.base}/elsewhere").changed.values()) == {0}
+    shutil.rmtree(cluster.place("host1"))
+    at_its_place = cluster.sync(f"host:host3:{cluster.place('host3')}")
+    assert at_its_place.changed == {"host1": 1, "host2": 0, "host3": 0}, at_its_place.text
+    assert whole(cluster, contents)
+
+
+def test_from_a_mount(cluster: Cluster) -> None:
+    contents = make_model(cluster.base / "mount")
+    first = cluster.sync(f"mount:{cluster.base}/mount")
+    assert min(first.changed.values()) >= 1
+    assert whole(cluster, contents)
+    assert set(cluster.sync(f"mount:{cluster.base}/mount").changed.values()) == {0}
+
+
+def test_without_a_source_the_hosts_are_verified(cluster: Cluster) -> None:
+    nothing = cluster.sync("")
+    assert nothing.status != 0
+    assert "mindie_weights_source" in nothing.text
+    for host in HOSTS:
+        make_model(cluster.place(host))
+    assert set(cluster.sync("").changed.values()) == {1}, "the manifest is kept"
+    assert set(cluster.sync("").changed.values()) == {0}
+    flip(cluster.place("host2") / SHARDS[1])
+    wrong = cluster.sync("", weights_verify="full")
+    assert wrong.status != 0
+    assert re.search(rf"host2:\S+: 1 files differ from the manifest: {SHARDS[1]}", wrong.text)
