@@ -74,6 +74,15 @@ class SimulatedCluster:
         finally:
             self.simulator("fault.py", "--work", str(self.work), "clear", name)
 
+    @contextmanager
+    def action(self, name: str, host: str) -> Iterator[None]:
+        """Does something to a host that is not its NPUs' business, and undoes it afterwards."""
+        self.simulator("cluster.py", "act", "--work", str(self.work), host, name)
+        try:
+            yield
+        finally:
+            self.simulator("cluster.py", "undo", "--work", str(self.work), host, name)
+
     def inventory_with(self, directory: Path, **settings: object) -> Path:
         """Returns a copy of the inventory in which some settings are others."""
         copy = directory / "inventory"

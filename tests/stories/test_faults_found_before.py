@@ -26,13 +26,13 @@ def blocking(cluster: SimulatedCluster, exit_code: int = 3) -> list[dict[str, An
     ("fault", "host", "npu", "check_id"),
     [
         ("link-down", "host3", 5, "hccn.link-up"),
-        ("tls-on", "host2", None, "hccn.tls-uniform"),
+        ("tls-on-host", "host2", None, "hccn.tls-uniform"),
         ("duplicate-ip", "host4", 1, "hccn.ip-unique"),
         ("npu-lost", "host2", 7, "npu.count"),
         ("docker-stopped", "host2", None, "docker.running"),
         ("image-missing", "host4", None, "docker.image"),
         ("port-taken", "host1", None, "ports.free"),
-        ("disk-too-small", "host3", None, "weights.disk"),
+        ("disk-small", "host3", None, "weights.disk"),
     ],
 )
 def test_one_cause_is_one_blocking_finding(
@@ -48,10 +48,15 @@ def test_one_cause_is_one_blocking_finding(
 
 
 @pytest.mark.parametrize(
-    ("fault", "check_id"), [("ssh-down", "host.unreachable"), ("wrong-key", "host.authentication")]
+    ("action", "check_id"),
+    [
+        ("ssh-refused", "host.unreachable"),
+        ("ssh-wrong-key", "host.authentication"),
+        ("ssh-host-key-changed", "host.key-changed"),
+    ],
 )
-def test_a_host_that_cannot_be_reached(idle: SimulatedCluster, fault: str, check_id: str) -> None:
-    with idle.fault(fault, "host2"):
+def test_a_host_that_cannot_be_reached(idle: SimulatedCluster, action: str, check_id: str) -> None:
+    with idle.action(action, "host2"):
         found = blocking(idle, exit_code=4)
     assert [finding["check_id"] for finding in found] == [check_id]
     assert found[0]["hosts"] == ["host2"]

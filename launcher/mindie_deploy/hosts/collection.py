@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mindie_deploy.hosts.paths import below
+from mindie_deploy.hosts.paths import below, incoming_directory
 
 if TYPE_CHECKING:
     from mindie_deploy.cluster.settings import Settings
@@ -204,5 +204,6 @@ def _weights(path: str) -> list[Item]:
     """The model directory, by listing only: a check never reads a terabyte."""
     return [
         {"key": "weights", "directory": path},
+        {"key": "weights/incoming", "directory": incoming_directory(path)},
         {"key": "weights/config", "file": f"{path.rstrip('/')}/config.json"},
     ]

@@ -231,6 +231,7 @@ class WeightsFacts:
     file_modes: dict[str, str]
     configuration: Reading[dict[str, object]]  # config.json
     index_present: bool
+    incoming_bytes: int = 0  # what an unfinished transfer has left beside it, and will not write again
 
 
 @dataclass(frozen=True)

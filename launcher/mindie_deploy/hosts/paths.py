@@ -93,3 +93,9 @@ def _state(state: Mapping[str, object]) -> PathState:
         target_kind=text_of(state.get("target_kind")) or None,
         error=text_of(state.get("error")) or None,
     )
+
+
+def incoming_directory(path: str) -> str:
+    """Returns where a transfer to `path` writes until all is proven: a hidden directory beside it."""
+    parent, _, name = path.rstrip("/").rpartition("/")
+    return f"{parent}/.{name}.incoming"

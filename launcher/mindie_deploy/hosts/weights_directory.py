@@ -17,22 +17,16 @@ def weights(collection: Mapping[str, object], path: str) -> Reading[WeightsFacts
     item = entry(collection, "weights")
     if isinstance(item, Unknown):
         return item
+    incoming = sum(_sizes(entry(collection, "weights/incoming"))[0].values())
     if item.get("exists") is False:
-        return WeightsFacts(path, None, False, None, None, {}, {}, Unknown(f"{path} does not exist"), False)
+        gone = Unknown(f"{path} does not exist")
+        return WeightsFacts(path, None, False, None, None, {}, {}, gone, False, incoming_bytes=incoming)
     entries = item.get("entries")
     if item.get("error") or item.get("timed_out") or not isinstance(entries, list):
         return Unknown(f"{path}: {text_of(item.get('error')) or 'the answer has no entries'}")
     if item.get("truncated"):
         return Unknown(f"{path} has too many entries")
-    sizes: dict[str, int] = {}
-    modes: dict[str, str] = {}
-    for record in entries:
-        if not isinstance(record, Mapping) or record.get("kind") != "file":
-            continue
-        name, size = text_of(record.get("name")), number_of(record.get("size"))
-        if name and size is not None and size >= 0:
-            sizes[name] = size
-            modes[name] = text_of(record.get("mode"))
+    sizes, modes = _sizes(item)
     return WeightsFacts(
         path=path,
         real_path=text_of(item.get("real_path")) or None,
@@ -43,7 +37,23 @@ def weights(collection: Mapping[str, object], path: str) -> Reading[WeightsFacts
         file_modes=modes,
         configuration=configuration(file_text(collection, "weights/config")),
         index_present=INDEX_NAME in sizes,
+        incoming_bytes=incoming,
     )
+
+
+def _sizes(item: Mapping[str, object] | Unknown) -> tuple[dict[str, int], dict[str, str]]:
+    """Returns the sizes in bytes and the modes of the files of a listing, by name; none where there is no listing."""
+    sizes: dict[str, int] = {}
+    modes: dict[str, str] = {}
+    entries = None if isinstance(item, Unknown) else item.get("entries")
+    for record in entries if isinstance(entries, list) else []:
+        if not isinstance(record, Mapping) or record.get("kind") != "file":
+            continue
+        name, size = text_of(record.get("name")), number_of(record.get("size"))
+        if name and size is not None and size >= 0:
+            sizes[name] = size
+            modes[name] = text_of(record.get("mode"))
+    return sizes, modes
 
 
 def configuration(source: FileText | Missing | Unknown) -> Reading[dict[str, object]]:

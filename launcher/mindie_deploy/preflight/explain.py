@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from mindie_deploy.errors import UsageError
 from mindie_deploy.preflight.registry import all_checks, causes_of
 
+NOT_PROVEN = ": what is not proven to work may not work"
+
 
 @dataclass(frozen=True)
 class Explanation:
@@ -37,7 +39,7 @@ class Explanation:
             ("what", f"{self.title} ({self.severity}; judged for {self.scope})"),
             ("why", self.why),
             ("seen by", self.command),
-            ("no answer", f"counts as {self.unknown}: what is not proven to work may not work"),
+            ("no answer", f"counts as {self.unknown}{NOT_PROVEN if self.unknown == 'block' else ''}"),
             ("do", self.remedy),
             ("source", self.source),
         ]

@@ -39,7 +39,7 @@ def missing_bytes(weights: WeightsFacts, whole: int) -> int:
     """Returns how many bytes of a model of `whole` bytes still have to be written; 0 where all shards are there."""
     if is_complete(weights):
         return 0
-    return max(whole - sum(weights.files.values()), 0)
+    return max(whole - sum(weights.files.values()) - weights.incoming_bytes, 0)
 
 
 def is_there(weights: WeightsFacts) -> bool:
