@@ -104,6 +104,7 @@ SECRET_HEADER = "X-Mindie-Deploy-Secret"
 # A peer that takes nothing for this long is gone; it comes back with a new connection.
 SOCKET_TIMEOUT_S = 60
 MOST_CONNECTIONS = 128
+PORT_PATIENCE_S = 2.0
 PIECE = 8 * 1024 * 1024
 RANGE = re.compile(r"bytes=([0-9]{1,18})-\Z")
 
@@ -292,19 +293,28 @@ def read_secret(path):
 def bind(parameters, secret):
     address, port = parameters["address"], parameters["port"]
     kind = Server6 if ":" in address else Server
-    try:
-        return kind((address, port), parameters["directory"], parameters["files"], secret)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise ServeError(
-                "port %d on %s is taken by another program; free it or choose another mindie_weights_port"
-                % (port, address)
-            ) from None
-        if error.errno == errno.EADDRNOTAVAIL:
-            raise ServeError(
-                "%s is not an address of this host; set mindie_host_address to one that the other hosts reach" % address
-            ) from None
-        raise ServeError("cannot listen on %s port %d: %s" % (address, port, error.strerror or error)) from None
+    # A server of ours that was just ended may hold the port for a moment, until its last thread is gone.
+    deadline = time.monotonic() + PORT_PATIENCE_S
+    while True:
+        try:
+            return kind((address, port), parameters["directory"], parameters["files"], secret)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                refuse_address(error, address, port)
+        time.sleep(0.05)
+
+
+def refuse_address(error, address, port):
+    """Raises ServeError with what the operator can do about it."""
+    if error.errno == errno.EADDRINUSE:
+        raise ServeError(
+            "port %d on %s is taken by another program; free it or choose another mindie_weights_port" % (port, address)
+        ) from error
+    if error.errno == errno.EADDRNOTAVAIL:
+        raise ServeError(
+            "%s is not an address of this host; set mindie_host_address to one that the other hosts reach" % address
+        ) from error
+    raise ServeError("cannot listen on %s port %d: %s" % (address, port, error.strerror or error)) from error
 
 
 def detach(server, parameters, pid_file, wanted):

@@ -26,14 +26,18 @@ class ActionModule(ActionBase):
         answers = scenario.get(self._task.action, {})
         if self._task.check_mode and f"{self._task.action} (check)" in scenario:
             answers = scenario[f"{self._task.action} (check)"]
-        answer = dict(answers.get(task_vars["inventory_hostname"], answers.get("*", {})))
+        told = json.dumps(answers.get(task_vars["inventory_hostname"], answers.get("*", {})))
+        answer = json.loads(told.replace("$RUN_ID", str(task_vars.get("mindie_deploy_run_id"))))
         for line in answer.pop("progress", ()):
-            told = {"host": task_vars["inventory_hostname"], **line}
-            Display().display("mindie-deploy: " + json.dumps(told))
+            line = {"host": task_vars["inventory_hostname"], **line}
+            Display().display("mindie-deploy: " + json.dumps(line))
         time.sleep(answer.pop("sleep", 0))
+        if task_vars.get("mindie_deploy_break_lock") and "broken" in answer:
+            answer = answer["broken"]
+        answer.pop("broken", None)
         if "raise" in answer:
             raise AnsibleConnectionFailure(answer["raise"])
         if answer.pop("echo_variables", False):
-            keys = ("mindie_deploy_run_id", "mindie_deploy_owner", "mindie_deploy_extra", "mindie_deploy_break_lock")
+            keys = ("mindie_deploy_run_id", "mindie_deploy_owner", "mindie_deploy_extra")
             answer["seen"] = {key: task_vars.get(key) for key in keys}
         return {**result, **answer}

@@ -75,11 +75,15 @@ class StubContent:
         self.scenario = dict(scenario)
         self._scenario_file.write_text(json.dumps(self.scenario))
 
-    def inventory(self, hosts: int = 2, settings: Mapping[str, Any] | None = None, **variables: Any) -> Path:
+    def inventory(
+        self, hosts: int = 2, settings: Mapping[str, Any] | None = None, *, leader: str = "", **variables: Any
+    ) -> Path:
         """Writes an inventory directory of hosts that are this machine. Returns its path."""
         directory = self.directory / "inventory"
         (directory / "group_vars").mkdir(parents=True, exist_ok=True)
         listed = {f"host{number}": {"ansible_host": f"192.0.2.{number}"} for number in range(1, hosts + 1)}
+        if leader:
+            listed["host1"]["ansible_host"] = leader
         common = {
             "ansible_connection": "local",
             "ansible_python_interpreter": "{{ ansible_playbook_python }}",

@@ -29,7 +29,8 @@ def test_hosts_come_in_the_order_of_the_group(content: StubContent) -> None:
     path = content.directory / "hosts.yml"
     path.write_text(
         "all:\n  children:\n    mindie:\n      hosts:\n        zulu: {ansible_host: 192.0.2.9}\n"
-        "        alpha: {ansible_host: 192.0.2.1}\n      children:\n        more: {hosts: {mike: {ansible_host: 192.0.2.5}}}\n"
+        "        alpha: {ansible_host: 192.0.2.1}\n      children:\n"
+        "        more: {hosts: {mike: {ansible_host: 192.0.2.5}}}\n"
     )
     assert read_inventory([str(path)]).hosts == ("zulu", "alpha", "mike")
 
@@ -94,5 +95,5 @@ def test_an_encrypted_inventory_without_its_password_says_so(content: StubConten
     (inventory / "group_vars" / "vault.yml").write_text("x: 1\n")
     (inventory / "group_vars" / "all.yml").unlink()
     (inventory / "group_vars" / "all.yml").write_text("$ANSIBLE_VAULT;1.1;AES256\n3061\n")
-    with pytest.raises(InventoryError, match="vault|encrypted"):
+    with pytest.raises(InventoryError, match=r"vault|encrypted"):
         read_inventory([str(inventory)])

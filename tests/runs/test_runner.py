@@ -22,18 +22,6 @@ from mindie_deploy.runs.runner import run_playbook
 from tests.runs.stub_content import StubContent
 
 
-def started_tasks(events: list[Event]) -> list[str]:
-    return [event.task for event in events if event.kind == "playbook_on_task_start"]
-
-
-def on_first_host(wanted: str, act: threading.Event) -> object:
-    def look(event: Event) -> None:
-        if event.kind == "runner_on_start" and event.task == wanted:
-            act.set()
-
-    return look
-
-
 def run_and_cancel(content: StubContent, record: RunRecord, command: str, *, grace: float, times: int) -> RunResult:
     """Runs a task that takes long, and cancels it once it has begun on both hosts."""
     begun = content.directory / "begun"

@@ -13,8 +13,8 @@ from rich.text import Text
 from mindie_deploy.runs.redaction import Redactor
 from mindie_deploy.runs.result import RunResult
 
-# A file that is new is not worth printing in full.
 LONGEST_DIFF = 60
+LONGEST_NEW = 5
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,11 @@ class Change:
     what: str
     task: str
     lines: tuple[str, ...]
+
+    @property
+    def new(self) -> bool:
+        """Whether it is a file that is not there yet, and too long to be worth printing."""
+        return len(self.lines) > LONGEST_NEW and all(line.startswith("+") for line in self.lines)
 
     def to_dict(self) -> dict[str, object]:
         return {"hosts": list(self.hosts), "what": self.what, "task": self.task, "diff": list(self.lines)}
@@ -78,6 +83,9 @@ def _parts(plan: Plan) -> Iterator[RenderableType]:
         return
     for change in plan.changes:
         where = "all hosts" if set(change.hosts) >= set(plan.hosts) else ", ".join(change.hosts)
+        if change.new:
+            yield Text.assemble((f"{where}: ", "bold"), change.what, (f"  new, {len(change.lines)} lines", "green"))
+            continue
         yield Text.assemble((f"{where}: ", "bold"), change.what)
         for line in change.lines[:LONGEST_DIFF]:
             style = "green" if line.startswith("+") else "red" if line.startswith("-") else "dim"

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from mindie_deploy.cli.terminal import Terminal, clock
 from mindie_deploy.runs.events import CANCEL_FORCED, CANCEL_REQUESTED, Event, Progress
+from mindie_deploy.runs.outcome import one_line
 
 # Shorter tasks are not worth a line of their own where lines cannot be redrawn.
 SILENT_S = 2.0
@@ -68,6 +69,8 @@ class ProgressView:
         elif event.kind == CANCEL_FORCED:
             self._say("stopping: all processes of this run are killed", "bold red")
         elif event.kind == "playbook_on_task_start":
+            if event.action == "validate_argument_spec":
+                return  # Ansible's own, before each role
             with self._lock:
                 self._task, self._task_began = event.task, time.monotonic()
                 self._rows.clear()
@@ -101,7 +104,10 @@ class ProgressView:
         with self._lock:
             task, rows, lasted = self._task, dict(self._rows), time.monotonic() - self._task_began
         head = Text.assemble(
-            (self._title, "bold"), f"  {clock(self.elapsed)}  ", (task or "starting Ansible", "dim"), no_wrap=True
+            (self._title, "bold"),
+            f"  {clock(self.elapsed)}  ",
+            (one_line(task or "starting Ansible", 60), "dim"),
+            no_wrap=True,
         )
         if lasted > SILENT_S:
             head.append(f"  ({clock(lasted)})", "dim")

@@ -55,12 +55,11 @@ def _parts(report: Report) -> Iterator[RenderableType]:
 
 
 def _finding(finding: Finding) -> Iterator[Text]:
-    unknown = " (unknown)" if finding.kind == "unknown" else ""
     yield Text.assemble(
-        (f"{finding.severity.upper()}{unknown}", STYLES[finding.severity]),
+        (finding.severity.upper(), STYLES[finding.severity]),
         "  ",
         (finding.check_id, "bold"),
-        f"  {finding.title}",
+        f"  {finding.statement}",
     )
     yield Text(f"  where: {finding.where}")
     for evidence in finding.evidence:

@@ -145,8 +145,9 @@ def _parts(status: DeploymentStatus) -> Iterator[RenderableType]:
     yield head
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("host", "rank", "daemon", "for", "NPUs", "HBM used", "AICore", "hottest"):
-        table.add_column(column, justify="right" if column in ("rank", "for", "HBM used", "AICore") else "left")
-    table.add_column("says", overflow="ellipsis", no_wrap=True, ratio=1)
+        table.add_column(
+            column, no_wrap=True, justify="right" if column in ("rank", "for", "HBM used", "AICore") else "left"
+        )
     for member in status.members:
         table.add_row(
             member.host,
@@ -154,9 +155,12 @@ def _parts(status: DeploymentStatus) -> Iterator[RenderableType]:
             Text(member.state, STYLES.get(member.state, "")),
             _age(member.since) if member.since else "-",
             *_npu_cells(member),
-            Text(member.message, "dim"),
         )
     yield table
+    for member in status.members:
+        # Of a member that is well its last log line is no news.
+        if member.message and member.state not in ("answering", "started", "none"):
+            yield Text.assemble((f"{member.host}: ", "bold"), member.message)
 
 
 def _npu_cells(member: MemberStatus) -> list[Text]:

@@ -74,8 +74,8 @@ def stream(
                 yield line
             else:
                 gathered.append(line)
-        # Stable: lines of the same moment stay in the order of their host.
-        yield from sorted(gathered, key=lambda line: line.time)
+        # Lines of the same moment in rank order; those of one host stay as they were.
+        yield from sorted(gathered, key=lambda line: (line.time, line.rank))
     finally:
         stop.set()
         for thread in threads:

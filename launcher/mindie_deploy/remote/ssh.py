@@ -16,6 +16,13 @@ CONNECT_S = 10.0
 KEEP_ALIVE_S = 15
 
 
+class _Accepting(paramiko.MissingHostKeyPolicy):
+    """For an operator who switched the check off: nothing is asked, and what is learnt is not stored."""
+
+    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+        return None
+
+
 @contextlib.contextmanager
 def connected(address: Address, timeout: float = CONNECT_S) -> Iterator[paramiko.SSHClient]:
     """Gives a client that is logged in. Raises UnreachableError with the reason and what to do."""
@@ -35,16 +42,20 @@ def connect(address: Address, timeout: float = CONNECT_S) -> paramiko.SSHClient:
     if address.strict:
         client.set_missing_host_key_policy(paramiko.RejectPolicy())
     else:
-        # The operator switched the check off; what is learnt is not stored.
-        client.set_missing_host_key_policy(paramiko.WarningPolicy())  # noqa: S507
+        client.set_missing_host_key_policy(_Accepting())
     where = f"{address.name} ({address.host} port {address.port})"
+    keys = [path for path in address.key_files if Path(path).is_file()]
+    if address.key_files and not keys and not address.password:
+        raise UnreachableError(
+            f"{where}: there is no key {', '.join(address.key_files)}", "correct ansible_ssh_private_key_file"
+        )
     try:
         client.connect(
             address.host,
             port=address.port,
             username=address.user,
             password=address.password,
-            key_filename=list(address.key_files) or None,  # type: ignore[arg-type]  # paramiko takes a list too
+            key_filename=keys or None,  # type: ignore[arg-type]  # paramiko takes a list too
             timeout=timeout,
             banner_timeout=timeout,
             auth_timeout=timeout,
@@ -57,14 +68,14 @@ def connect(address: Address, timeout: float = CONNECT_S) -> paramiko.SSHClient:
             f"{where}: its host key is not the one in known_hosts: {error}",
             "if the host was installed anew, remove the old key: ssh-keygen -R " + address.host,
         ) from error
-    except paramiko.AuthenticationException as error:
-        client.close()
-        raise UnreachableError(
-            f"{where} refused the login as {address.user or 'the current user'}: {error}",
-            "check ansible_user and ansible_ssh_private_key_file, or load the key into ssh-agent",
-        ) from error
     except paramiko.SSHException as error:
         client.close()
+        # After a refused key paramiko reads the file as each other kind of key, and tells only of the last one.
+        if isinstance(error, paramiko.AuthenticationException) or " key, expected " in str(error):
+            raise UnreachableError(
+                f"{where} refused the login as {address.user or 'the current user'}: {error}",
+                "check ansible_user and ansible_ssh_private_key_file, or load the key into ssh-agent",
+            ) from error
         if "not found in known_hosts" in str(error):
             raise UnreachableError(
                 f"{where}: its host key is not known; looked into {', '.join(address.known_hosts)}",

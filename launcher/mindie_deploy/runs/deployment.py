@@ -39,9 +39,7 @@ class Deployment:
 
     def redactor(self) -> Redactor:
         """Returns what hides this deployment's secrets, and those of the controller's environment."""
-        of_hosts = (secret for values in self.inventory.variables.values() for secret in secrets_of(values))
-        of_environment = (value for name, value in os.environ.items() if is_secret_name(name) and len(value) >= 6)
-        return Redactor([*of_hosts, *of_environment])
+        return _redactor(self.inventory)
 
 
 def read_deployment(given: Sequence[str]) -> Deployment:
@@ -78,12 +76,19 @@ def _setting_variables(variables: Mapping[str, Any]) -> dict[str, object]:
     }
 
 
+def _redactor(inventory: Inventory) -> Redactor:
+    of_hosts = (secret for values in inventory.variables.values() for secret in secrets_of(values))
+    of_environment = (value for name, value in os.environ.items() if is_secret_name(name) and len(value) >= 6)
+    return Redactor([*of_hosts, *of_environment])
+
+
 def _located(error: SettingsError, inventory: Inventory) -> UsageError:
     lines = []
+    redact = _redactor(inventory)
     for problem in error.problems:
         places = places_of(problem.key, inventory.files, inventory.hosts)
         where = f"  (set in {', '.join(places)})" if places else "  (not set: this is the default)"
-        lines.append(f"  {problem}\n  {where}")
+        lines.append(redact(f"  {problem}\n  {where}"))
     count = len(lines)
     head = "a setting is wrong" if count == 1 else f"{count} settings are wrong"
     return UsageError(f"{head}:\n" + "\n".join(lines), "correct the inventory and run again; nothing was touched")

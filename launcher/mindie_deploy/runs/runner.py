@@ -91,6 +91,8 @@ def run_playbook(
 
             def keep(event: Event) -> None:
                 events.write(record.redact(json.dumps(event.to_dict(), ensure_ascii=False, default=str)) + "\n")
+                # What is written survives a launcher that is killed.
+                events.flush()
                 if event.stdout:
                     log.write(record.redact(event.stdout) + "\n")
                     log.flush()

@@ -1,0 +1,48 @@
+"""Weights that are not what they should be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.stories.conftest import SimulatedCluster
+
+MODEL = "/data/models/DeepSeek-R1-BF16"
+FIRST = f"{MODEL}/model-00001-of-000163.safetensors"
+
+
+def test_fp8_weights_at_the_path_are_refused(idle: SimulatedCluster) -> None:
+    with idle.fault("weights-fp8", "host2"):
+        refused = idle.cli("up", "--yes")
+    assert refused.returncode == 3, refused.stdout + refused.stderr
+    assert "weights.dtype" in refused.stdout
+    assert "host2" in refused.stdout
+    assert idle.running() == []
+
+
+def test_an_fp8_source_is_refused_before_a_byte_moves(idle: SimulatedCluster, tmp_path: Path) -> None:
+    source = idle.work / "weights" / "DeepSeek-R1"
+    other = idle.inventory_with(tmp_path, weights_source=f"controller:{source}", model_path="/data/models/other")
+    refused = idle.cli("sync", "--yes", inventory=other)
+    assert refused.returncode in (3, 5), refused.stdout + refused.stderr
+    assert "FP8" in refused.stderr
+    assert "other" not in idle.on("host1", "ls", "-a", "/data/models")
+
+
+def test_a_changed_byte_is_found_and_mended(idle: SimulatedCluster) -> None:
+    right = idle.on("host1", "sha256sum", FIRST).split()[0]
+    with idle.fault("weights-shard", "host3"):
+        wrong = idle.on("host3", "sha256sum", FIRST).split()[0]
+        assert wrong != right
+        done = idle.cli("sync", "--yes")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert idle.on("host3", "sha256sum", FIRST).split()[0] == right
+
+
+def test_a_changed_byte_without_a_source_is_named(idle: SimulatedCluster, tmp_path: Path) -> None:
+    alone = idle.inventory_with(tmp_path, weights_source="")
+    with idle.fault("weights-shard", "host3"):
+        refused = idle.cli("up", "--yes", inventory=alone)
+    assert refused.returncode in (3, 5), refused.stdout + refused.stderr
+    assert "model-00001-of-000163.safetensors" in refused.stderr
+    assert "host3" in refused.stderr
+    assert idle.running() == []
