@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+
 from mindie_deploy.cluster.hosts import Host
 from mindie_deploy.cluster.settings import Settings
 from mindie_deploy.hosts.read import read
+from mindie_deploy.plain import plain
 from mindie_deploy.preflight.finding import Unreachable
 from mindie_deploy.preflight.judge import judge
-
-from mindie_deploy.plain import plain
 
 display = Display()
 
