@@ -67,6 +67,10 @@ locked:
   description: True when another run holds the lock.
   returned: always
   type: bool
+removed:
+  description: What the lock said before it was removed.
+  returned: when it was removed
+  type: dict
 """
 
 import json

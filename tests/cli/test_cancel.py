@@ -49,7 +49,7 @@ def test_ctrl_c_during_up_says_what_still_runs_and_gives_the_lock_back(
     content: StubContent, tmp_path: Path, number: signal.Signals
 ) -> None:
     running = {"status": {"container": {}, "state": "starting", "message": "loads", "since": "", "npus": []}}
-    lock = {"lock": {"run_id": "$RUN_ID"}, "broken": {"changed": True, "lock": None, "removed": {}}}
+    lock = {"lock": {"run_id": "$RUN_ID"}, "released": {"lock": None, "removed": {"run_id": "$RUN_ID"}}}
     content.answer(
         {
             "mindie_judge": {"*": {"report": good()}},

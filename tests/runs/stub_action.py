@@ -34,7 +34,10 @@ class ActionModule(ActionBase):
         time.sleep(answer.pop("sleep", 0))
         if task_vars.get("mindie_deploy_break_lock") and "broken" in answer:
             answer = answer["broken"]
+        if task_vars.get("mindie_deploy_release_run") and "released" in answer:
+            answer = answer["released"]
         answer.pop("broken", None)
+        answer.pop("released", None)
         if "raise" in answer:
             raise AnsibleConnectionFailure(answer["raise"])
         if answer.pop("echo_variables", False):

@@ -12,13 +12,12 @@ from tests.stories.conftest import SimulatedCluster
 
 
 def blocking(cluster: SimulatedCluster, exit_code: int = 3) -> list[dict[str, Any]]:
-    """Runs `up`, which must refuse and start nothing; returns the blocking findings of `check`."""
-    refused = cluster.cli("up", "--yes")
+    """Runs `up`, which must refuse and start nothing; returns the blocking findings of its report."""
+    refused = cluster.cli("up", "--yes", "--json")
     assert refused.returncode == exit_code, refused.stdout + refused.stderr
+    assert "next:" in refused.stderr
     assert cluster.running() == []
-    checked = cluster.cli("check", "--json")
-    assert checked.returncode == exit_code, checked.stdout + checked.stderr
-    report = json.loads(checked.stdout)
+    report = json.loads(refused.stdout)["report"]
     return [finding for finding in report["findings"] if finding["severity"] == "block"]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.stories.conftest import SimulatedCluster
 
 MODEL = "/data/models/DeepSeek-R1-BF16"
-FIRST = f"{MODEL}/model-00001-of-000163.safetensors"
+SHARD = f"{MODEL}/model-00042-of-000163.safetensors"
 
 
 def test_fp8_weights_at_the_path_are_refused(idle: SimulatedCluster) -> None:
@@ -29,13 +29,13 @@ def test_an_fp8_source_is_refused_before_a_byte_moves(idle: SimulatedCluster, tm
 
 
 def test_a_changed_byte_is_found_and_mended(idle: SimulatedCluster) -> None:
-    right = idle.on("host1", "sha256sum", FIRST).split()[0]
+    right = idle.on("host1", "sha256sum", SHARD).split()[0]
     with idle.fault("weights-shard", "host3"):
-        wrong = idle.on("host3", "sha256sum", FIRST).split()[0]
+        wrong = idle.on("host3", "sha256sum", SHARD).split()[0]
         assert wrong != right
         done = idle.cli("sync", "--yes")
         assert done.returncode == 0, done.stdout + done.stderr
-        assert idle.on("host3", "sha256sum", FIRST).split()[0] == right
+        assert idle.on("host3", "sha256sum", SHARD).split()[0] == right
 
 
 def test_a_changed_byte_without_a_source_is_named(idle: SimulatedCluster, tmp_path: Path) -> None:
@@ -43,6 +43,6 @@ def test_a_changed_byte_without_a_source_is_named(idle: SimulatedCluster, tmp_pa
     with idle.fault("weights-shard", "host3"):
         refused = idle.cli("up", "--yes", inventory=alone)
     assert refused.returncode in (3, 5), refused.stdout + refused.stderr
-    assert "model-00001-of-000163.safetensors" in refused.stderr
+    assert "model-00042-of-000163.safetensors" in refused.stderr
     assert "host3" in refused.stderr
     assert idle.running() == []

@@ -16,6 +16,10 @@ def cancelled(session: Session, result: RunResult, *, writes: bool) -> Cancelled
     lines = ["cancelled" + (f" during: {result.last_task}" if result.last_task else "")]
     for pid, command in result.left_over.items():
         lines.append(f"  this machine: process {pid} could not be ended: {command}")
+    if set(result.of("mindie_weights_fetch")) - set(result.of("mindie_weights_wait")):
+        lines.append(
+            "  weights: a host that was fetching goes on by itself; what is there is kept and never sent again"
+        )
     if not writes:
         return CancelledError("\n".join([*lines, "  nothing was being changed"]), "")
     session.cancel = session.cancel.renewed()
@@ -45,15 +49,11 @@ def _what_runs(session: Session) -> list[str]:
 
 def _give_lock_back(session: Session) -> list[str]:
     """Frees the lock where this very run still holds it: a cancelled play does not come to its end."""
-    shown = session.play("lock", "look at the lock")
-    ours = [
-        host
-        for host, told in shown.of("mindie_lock").items()
-        if (told.get("lock") or {}).get("run_id") == session.record.run_id
-    ]
-    if not ours:
-        return []
-    freed = session.play("lock", "give the lock back", limit=",".join(ours), extra={"mindie_deploy_break_lock": True})
-    if freed.ok:
-        return ["the lock of the deployment was given back"]
-    return [f"the lock is still held on {', '.join(ours)}: mindie-deploy lock release"]
+    freed = session.play("lock", "give the lock back", extra={"mindie_deploy_release_run": session.record.run_id})
+    told = freed.of("mindie_lock")
+    given = [host for host, one in told.items() if one.get("removed")]
+    unknown = [host for host in session.deployment.names if host not in told]
+    lines = [f"the lock of the deployment was given back on {', '.join(given)}"] if given else []
+    if unknown:
+        lines.append(f"the lock may still be held on {', '.join(unknown)}: mindie-deploy lock status tells")
+    return lines

@@ -74,6 +74,8 @@ def planned(session: Session, title: str, *, restart: bool = False, playbook: st
     report = report_of(result)
     if report is not None:
         show_report(session, judged(session, result), brief=True)
+        if report.verdict == "block":
+            session.terminal.json({"report": report.to_dict()})
         require_launchable(report)
     if result.status == "cancelled":
         raise cancelled(session, result, writes=False)

@@ -105,7 +105,7 @@ class ImageSettings(SettingGroup):
     engine: Literal["docker", "podman"] = setting("docker", "Container engine on the hosts.")
     state_directory: str = setting(
         "/var/lib/mindie-deploy",
-        "Directory on every host for rendered files, lock and history; one directory per deployment below it.",
+        "Directory on every host for rendered files and the lock; one directory per deployment below it.",
         accepts="an absolute path of letters, digits and _ . / -",
     )
     container_user: str = setting(

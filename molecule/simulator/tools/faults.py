@@ -176,7 +176,7 @@ FAULTS: dict[str, Fault] = {
     "clock-skew": Fault("the host's clock is two minutes ahead", "os.time-skew", (("clock.offset_s", 120.0),)),
     "port-taken": Fault("another program listens on port 1025", "ports.free", (("ports.taken", [1025]),)),
     "daemon-dies-loading": Fault("the MindIE daemon of the host dies while it loads", "",
-                                 (("mindie.die_after_seconds", 2.0), ("mindie.exit_status", 137))),
+                                 (("mindie.die_on_load_fraction", 0.5),)),
     "daemon-hangs": Fault("the MindIE daemon of the host never gets ready", "", (("mindie.hang", True),)),
     "follower-never-registers": Fault("the host's daemon never meets its leader", "",
                                       (("mindie.never_register", True),)),

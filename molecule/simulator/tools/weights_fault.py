@@ -35,13 +35,22 @@ def _fp8(directory: str, spoil: bool) -> None:
 
 
 def _shard(directory: str, spoil: bool) -> None:
-    """The last byte turned over; a second time turns it back. Size and name stay."""
-    del spoil
+    """The last byte turned over; size and name stay. Mending leaves a file alone that somebody else has mended."""
+    kept = os.path.join(os.path.dirname(directory.rstrip("/")), ".last-byte-before-fault")
     with open(os.path.join(directory, SHARD), "r+b") as stream:
         stream.seek(-1, os.SEEK_END)
         byte = stream.read(1)[0]
-        stream.seek(-1, os.SEEK_END)
-        stream.write(bytes([byte ^ 0xFF]))
+        if spoil:
+            with open(kept, "w", encoding="ascii") as note:
+                note.write(str(byte))
+            wanted = byte ^ 0xFF
+        else:
+            with open(kept, encoding="ascii") as note:
+                wanted = int(note.read())
+            os.remove(kept)
+        if byte != wanted:
+            stream.seek(-1, os.SEEK_END)
+            stream.write(bytes([wanted]))
 
 
 def main(arguments: list[str]) -> int:
