@@ -13,6 +13,7 @@ from mindie_deploy.hosts.facts import ImageFacts
 from mindie_deploy.hosts.read import read
 from mindie_deploy.mindie.container import deployment_directory
 from mindie_deploy.mindie.from_facts import render_from_facts
+from mindie_deploy.mindie.shadow import shadow_changes, shadow_directory
 from mindie_deploy.plain import plain
 
 
@@ -39,6 +40,7 @@ class ActionModule(ActionBase):
         result["digest"] = rendered.digest
         result["directory"] = deployment_directory(settings)
         result["owner"], result["group"] = int(user), int(group or user)
+        result["shadow"] = {"directory": shadow_directory(settings), "changes": shadow_changes(settings)}
         result["hosts"] = {
             host.name: {"files": rendered.files(host.name), "container": rendered.container(host.name)}
             for host in hosts

@@ -16,8 +16,8 @@ from ansible import constants
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from mindie_deploy.mindie.error_catalogue import likely_causes
 
+from mindie_deploy.mindie.error_catalogue import likely_causes
 from mindie_deploy.mindie.gang import STARTED_LINE, Member, member_from_observation, verdict
 from mindie_deploy.plain import plain
 

@@ -79,7 +79,7 @@ def test_the_openai_client_streams_a_chat(cluster: SimulatedCluster) -> None:
 
 def test_a_changed_setting_is_shown_and_restarts_the_gang_once(cluster: SimulatedCluster, tmp_path: Path) -> None:
     before = cluster.containers()
-    changed = cluster.inventory_with(tmp_path, max_batch_size=72)
+    changed = cluster.inventory_with(tmp_path, max_batch_size=72, rope_theta=20000.0)
     plan = cluster.cli("plan", inventory=changed)
     assert plan.returncode == 0, plan.stderr
     assert '"maxBatchSize": 72' in plan.stdout
@@ -89,6 +89,11 @@ def test_a_changed_setting_is_shown_and_restarts_the_gang_once(cluster: Simulate
     assert done.returncode == 0, done.stdout + done.stderr
     after = cluster.containers()
     assert all(after[host] != before[host] for host in HOSTS)
+    # The model's own files are never edited: MindIE loads a directory of links with a changed copy.
+    shadow = "/var/lib/mindie-deploy/deepseek-r1/model"
+    assert json.loads(cluster.on("host2", "cat", f"{shadow}/config.json"))["rope_theta"] == 20000
+    assert json.loads(cluster.on("host2", "cat", f"{MODEL}/config.json"))["rope_theta"] == 10000
+    assert shadow in cluster.on("host2", "cat", "/var/lib/mindie-deploy/deepseek-r1/config.json")
     again = cluster.cli("up", "--yes", inventory=changed)
     assert "nothing to change" in again.stdout
     assert cluster.containers() == after

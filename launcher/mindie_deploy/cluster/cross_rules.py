@@ -92,6 +92,11 @@ EXCLUSIVE = (
     ("enable_memory_decoding", "enable_lookahead"),
     ("enable_memory_decoding", "enable_multi_token_prediction"),
     ("enable_lookahead", "enable_multi_token_prediction"),
+    ("rope_scaling", "enable_split"),
+    ("rope_scaling", "enable_memory_decoding"),
+    ("rope_scaling", "enable_lookahead"),
+    ("rope_scaling", "enable_multi_token_prediction"),
+    ("rope_scaling", "enable_prefix_caching"),
 )
 NOT_WITH_DATA_PARALLEL = ("enable_split", "enable_memory_decoding", "enable_lookahead", "enable_prefix_caching")
 
@@ -99,7 +104,7 @@ NOT_WITH_DATA_PARALLEL = ("enable_split", "enable_memory_decoding", "enable_look
 def _feature_rules(settings: Settings) -> Problems:
     for one, other in EXCLUSIVE:
         if getattr(settings, one) and getattr(settings, other):
-            yield _problem(settings, other, f"excludes {PREFIX}{one}, which is true too", GPUSTACK)
+            yield _problem(settings, other, f"excludes {PREFIX}{one}, which is set too", GPUSTACK)
     if settings.data_parallel_size > 1:
         for name in NOT_WITH_DATA_PARALLEL:
             if getattr(settings, name):

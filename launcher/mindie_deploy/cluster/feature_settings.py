@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import field_validator
-
 from mindie_deploy.cluster.schema import SettingGroup, setting
 
 
@@ -61,19 +59,11 @@ class FeatureSettings(SettingGroup):
         "auto", "Data type instead of the one in the weights' config.json.", why="the weights say bfloat16"
     )
     rope_scaling: dict[str, Any] = setting(
-        {}, "Instead of rope_scaling in the weights' config.json.", accepts="a dictionary"
+        {},
+        "Instead of rope_scaling in the weights' config.json; the weights themselves stay as they are.",
+        accepts="a dictionary",
     )
     rope_theta: float = setting(0.0, "Instead of rope_theta in the weights' config.json; 0: as it stands.", ge=0)
     override_generation_config: dict[str, Any] = setting(
         {}, "Instead of values in the weights' generation_config.json.", accepts="a dictionary"
     )
-
-    @field_validator("dtype", "rope_scaling", "rope_theta", "override_generation_config")
-    @classmethod
-    def _weights_stay(cls, value: object) -> object:
-        if value not in ("auto", 0.0, {}):
-            raise ValueError(
-                "would change files of the weights, which are never edited: "
-                "put the value into config.json or generation_config.json of the weights at the source, and sync"
-            )
-        return value

@@ -17,6 +17,7 @@ from mindie_deploy.cluster.problems import SettingProblem, SettingsError
 from mindie_deploy.cluster.schema import PREFIX
 from mindie_deploy.cluster.settings import Settings
 from mindie_deploy.mindie.config_rules import config_problems
+from mindie_deploy.mindie.shadow import weights_path
 
 INTER_COMM_PORT = 1121  # only used with inferMode dmi, which is never rendered
 
@@ -217,7 +218,7 @@ def _model(settings: Settings, sizes: ParallelSizes) -> dict[str, Any]:
     model: dict[str, Any] = {
         "modelInstanceType": "Standard",
         "modelName": settings.model_name,
-        "modelWeightPath": settings.model_path,
+        "modelWeightPath": weights_path(settings),
         "worldSize": settings.npus_per_host,
         "cpuMemSize": settings.cpu_mem_size,
         "npuMemSize": settings.npu_mem_size,

@@ -17,6 +17,7 @@ from mindie_deploy.mindie.container import HCCN_TOOL, LABEL_DIGEST, NPU_SMI, con
 from mindie_deploy.mindie.environment import Situation, environment, environment_text
 from mindie_deploy.mindie.launch_script import launch_script
 from mindie_deploy.mindie.rank_table import rank_table, rank_table_text
+from mindie_deploy.mindie.shadow import shadow_changes
 from mindie_deploy.mindie.versions import Version
 
 FILE_MODE = "0640"  # MindIE refuses any bit outside of it, even for root
@@ -110,11 +111,14 @@ def render(
             (npu_smi_paths or {}).get(host.name) or settings.npu_smi_path or NPU_SMI,
             (hccn_tool_paths or {}).get(host.name) or settings.hccn_tool_path or HCCN_TOOL,
         )
-    return Rendered(_digest(files, containers, image_id), files, containers)
+    return Rendered(_digest(files, containers, image_id, shadow_changes(settings)), files, containers)
 
 
 def _digest(
-    files: Mapping[str, Sequence[RenderedFile]], containers: Mapping[str, Mapping[str, Any]], image_id: str
+    files: Mapping[str, Sequence[RenderedFile]],
+    containers: Mapping[str, Mapping[str, Any]],
+    image_id: str,
+    shadow: Mapping[str, Mapping[str, Any]],
 ) -> str:
     """Returns the sha256 of all that shapes the deployment; the same deployment has the same digest every time."""
     # How long a stop may take shapes nothing that runs: a change of it is no reason to load the model again.
@@ -126,5 +130,6 @@ def _digest(
         "image": image_id,
         "files": {host: [[file.path, file.mode, file.content] for file in listed] for host, listed in files.items()},
         "containers": shaping,
+        "shadow": shadow,
     }
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
