@@ -7,7 +7,9 @@ small files in the run's private temporary directory, so that all of them end wh
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +20,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from mindie_deploy.mindie.error_catalogue import likely_causes
-from mindie_deploy.mindie.gang import STARTED_LINE, Member, member_from_observation, verdict
+from mindie_deploy.mindie.gang import STARTED_LINE, GangVerdict, Member, member_from_observation, verdict
 from mindie_deploy.plain import plain
 
 display = Display()
@@ -27,6 +29,8 @@ LOST_AFTER_S = 60.0
 # One line of progress at least this often, even when nothing changes.
 PROGRESS_EVERY_S = 15.0
 TAIL_LINES = 80
+# Longest wait for the answer of the chat that proves readiness; a few tokens take seconds on a real cluster.
+CHAT_TIMEOUT_S = 120.0
 
 
 class ActionModule(ActionBase):
@@ -56,35 +60,39 @@ class ActionModule(ActionBase):
         if me == hosts[0]:
             observe["service_url"] = arguments["service_url"]
             observe["chat"] = arguments["chat"]
-            observe["chat_timeout"] = float(arguments.get("chat_timeout") or 120)
+            observe["chat_timeout"] = CHAT_TIMEOUT_S
         progress = Progress(me, started)
+        patience = float(arguments["timeout"])
         answered = time.monotonic()
         while True:
             try:
-                member, problem = self._look(me, observe, task_vars)
+                member, age = self._look(me, observe, task_vars)
+                # A deployment that was started long ago has had its time to load: one chat decides.
+                deadline = min(deadline, time.monotonic() + max(patience - age, CHAT_TIMEOUT_S))
                 answered = time.monotonic()
             except AnsibleConnectionFailure as error:
-                member = Member(me, "starting", f"no answer over SSH: {error}")
-                if time.monotonic() - answered > LOST_AFTER_S:
-                    member = Member(me, "lost", f"no answer over SSH for {LOST_AFTER_S:.0f} s: {error}")
+                silent = time.monotonic() - answered
+                member = Member(me, "starting", f"cannot be looked at for {silent:.0f} s: {error}")
+                if silent > LOST_AFTER_S:
+                    member = Member(me, "lost", f"cannot be looked at for {silent:.0f} s: {error}")
                 time.sleep(2)
-                problem = ""
-            if problem:
-                return {**result, "failed": True, "msg": problem}
             board.write(member)
             progress.show(member)
             end = verdict(board.read(hosts), hosts, over=time.monotonic() >= deadline)
+            end = board.settled(end)
             if end is not None:
                 return {**result, **outcome(end, board.read(hosts), me, time.monotonic() - started)}
 
     def _look(self, me, observe, task_vars):
-        """One look at the own host. Returns (member, problem of the look itself)."""
+        """One look at the own host. Returns (member, seconds since its start).
+
+        Raises AnsibleConnectionFailure when the host or its engine does not answer.
+        """
         answer = self._execute_module(module_name="mindie_observe", module_args=observe, task_vars=task_vars)
-        if answer.get("unreachable"):
-            raise AnsibleConnectionFailure(answer.get("msg") or "unreachable")
-        if answer.get("failed") or "observation" not in answer:
-            return None, str(answer.get("msg") or answer.get("module_stderr") or "mindie_observe gave no observation")
-        return member_from_observation(me, plain(answer["observation"])), ""
+        if "observation" not in answer:
+            raise AnsibleConnectionFailure(str(answer.get("msg") or answer.get("module_stderr") or "no answer"))
+        seen = plain(answer["observation"])
+        return member_from_observation(me, seen), float(seen.get("age_s") or 0.0)
 
 
 def outcome(end, members, me, seconds):
@@ -137,6 +145,16 @@ class Board:
         beside = self._directory / f".{member.host}.new"
         beside.write_text(json.dumps(asdict(member)))
         beside.rename(self._directory / f"{member.host}.json")
+
+    def settled(self, end):
+        """Returns how the start has ended for all: the first worker's verdict counts, whatever the others see later."""
+        path = self._directory / "verdict"
+        if end is not None:
+            beside = self._directory / f".verdict.{os.getpid()}"
+            beside.write_text(json.dumps(asdict(end)))
+            with contextlib.suppress(FileExistsError):
+                os.link(beside, path)
+        return GangVerdict(**json.loads(path.read_text())) if path.exists() else None
 
     def read(self, hosts):
         members = {}

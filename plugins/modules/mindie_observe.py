@@ -63,11 +63,14 @@ EXAMPLES = r"""
 
 RETURN = r"""
 observation:
-  description: What was seen (exists, running, exit_code, started_at, line_seen, listening, answer, problem, log_tail).
+  description:
+    - What was seen. C(exists), C(running), C(exit_code), C(started_at) and C(age_s) are of the container.
+    - C(line_seen), C(listening), C(answer), C(problem) and C(log_tail) are of the daemon.
   returned: always
   type: dict
 """
 
+import calendar
 import json
 import subprocess
 import time
@@ -147,6 +150,14 @@ def answer_text(body):
     return text if isinstance(text, str) else None
 
 
+def age(started_at):
+    """Returns how long ago the engine says the container was started, in seconds; None when it does not say."""
+    try:
+        return max(0.0, time.time() - calendar.timegm(time.strptime(started_at[:19], "%Y-%m-%dT%H:%M:%S")))
+    except ValueError:
+        return None
+
+
 def look(parameters):
     """One look. Returns the observation."""
     found, problem = container(parameters["engine"], parameters["name"])
@@ -157,6 +168,7 @@ def look(parameters):
         "error": "",
         "started_at": "",
         "finished_at": "",
+        "age_s": None,
         "line_seen": False,
         "listening": False,
         "answer": None,
@@ -169,6 +181,7 @@ def look(parameters):
     for key, name in (("Running", "running"), ("ExitCode", "exit_code"), ("Error", "error")):
         seen[name] = state.get(key)
     seen["started_at"], seen["finished_at"] = state.get("StartedAt", ""), state.get("FinishedAt", "")
+    seen["age_s"] = age(seen["started_at"])
     lines = ["logs", "--tail", str(max(parameters["tail"], 1)), parameters["name"]]
     seen["log_tail"] = engine(parameters["engine"], lines)[1]
     if parameters["wanted_line"]:

@@ -243,3 +243,10 @@ def test_defaults_with_contents_are_not_shared() -> None:
     one, other = Settings(), Settings()
     one.environment["A"] = "1"
     assert other.environment == {}
+
+
+def test_a_refused_secret_is_not_printed() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_variables({"mindie_environment": {"HF_TOKEN": "do-not-show"}})
+    assert "HF_TOKEN" in str(caught.value)
+    assert "do-not-show" not in str(caught.value)

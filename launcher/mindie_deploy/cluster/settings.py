@@ -151,13 +151,18 @@ def _translate(error: ValidationError) -> list[SettingProblem]:
             continue  # a union reports one error for each of its types
         field = Settings.model_fields[name]
         if detail["type"] == "value_error":
-            found[name] = SettingProblem(PREFIX + name, detail["input"], str(detail["ctx"]["error"]))
+            found[name] = SettingProblem(PREFIX + name, _told(name, detail["input"]), str(detail["ctx"]["error"]))
             continue
         inner = ".".join(str(part) for part in detail["loc"][1:] if not _type_name(part))
         where = f" (at {inner})" if inner else ""
         rule = f"must be {rule_text(field)}{where}{_hint(detail['input'], rule_text(field))}"
         found[name] = SettingProblem(PREFIX + name, detail["input"], rule)
     return list(found.values())
+
+
+def _told(name: str, value: object) -> object:
+    """What a message shows of a value: of the environment only the names, since a value may be a secret."""
+    return sorted(map(str, value)) if name == "environment" and isinstance(value, Mapping) else value
 
 
 def _type_name(part: object) -> bool:
