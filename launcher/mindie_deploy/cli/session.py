@@ -75,6 +75,7 @@ class Session:
                 on_event=view.on_event,
                 cancel=self.cancel,
             )
+        result = result.in_order(names)
         self.results.append(result)
         self.record.note(results=[one.to_dict() for one in self.results])
         self.deployment = resolved(self.deployment, result.any_of("mindie_settings"))

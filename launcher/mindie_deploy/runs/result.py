@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from mindie_deploy.runs.events import Event
@@ -62,6 +62,19 @@ class RunResult:
     def of(self, action: str) -> Mapping[str, Mapping[str, Any]]:
         """Returns {host: result} of an action; empty when it did not run."""
         return self.results.get(action, {})
+
+    def in_order(self, hosts: Sequence[str]) -> RunResult:
+        """Returns the same result with its hosts in the given order, not in the order in which they answered."""
+        place = {host: number for number, host in enumerate(hosts)}
+
+        def key(pair: tuple[str, object]) -> int:
+            return place.get(pair[0], len(place))
+
+        return replace(
+            self,
+            stats=dict(sorted(self.stats.items(), key=key)),
+            results={action: dict(sorted(told.items(), key=key)) for action, told in self.results.items()},
+        )
 
     def any_of(self, action: str) -> Mapping[str, Any]:
         """Returns the one result of an action that runs once for all hosts; empty when it did not run."""
