@@ -21,6 +21,11 @@ CONTAINER = "deepseek-r1-mindie"
 HOSTS = ("host1", "host2", "host3", "host4")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The road is gone first, while the hosts are as bare as an operator finds them."""
+    items.sort(key=lambda item: "test_the_road" not in item.nodeid)
+
+
 class SimulatedCluster:
     """Four simulated hosts, the command line pointed at them, and faults by name."""
 
