@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,7 @@ class SimulatedCluster:
     def __init__(self, work: Path) -> None:
         self.work = work
         self.inventory = work / "inventory"
+        self.connections = ""
 
     def simulator(self, script: str, *arguments: str) -> str:
         """Runs a program of the simulator on this cluster; returns what it printed."""
@@ -52,6 +54,8 @@ class SimulatedCluster:
             command += ["--inventory", str(inventory or self.inventory)]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
         environment["XDG_STATE_HOME"] = str(self.work / "state")
+        if self.connections:
+            environment["ANSIBLE_SSH_CONTROL_PATH_DIR"] = self.connections
         return subprocess.Popen(
             command,
             cwd=self.work,
@@ -83,9 +87,13 @@ class SimulatedCluster:
     def action(self, name: str, host: str) -> Iterator[None]:
         """Does something to a host that is not its NPUs' business, and undoes it afterwards."""
         self.simulator("cluster.py", "act", "--work", str(self.work), host, name)
+        # A kept connection of an earlier command would go on in spite of a changed key.
+        self.connections = tempfile.mkdtemp(prefix="story-")
         try:
             yield
         finally:
+            shutil.rmtree(self.connections)
+            self.connections = ""
             self.simulator("cluster.py", "undo", "--work", str(self.work), host, name)
 
     def inventory_with(self, directory: Path, **settings: object) -> Path:
