@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 
+from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 from mindie_deploy.cluster.settings import Settings
@@ -22,12 +23,19 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         settings = Settings.model_validate(plain(task_vars["mindie_settings"]))
         requested_at = time.time()
-        answer = self._execute_module(
-            module_name="mindie_collect",
-            module_args=specification(settings),
-            task_vars=task_vars,
-        )
-        result.update(answer)
+        result.update(self._answer(specification(settings), task_vars))
         result["requested_at"], result["answered_at"] = requested_at, time.time()
         result["changed"] = False
         return result
+
+    def _answer(self, wanted, task_vars):
+        """Returns what the host says; raises AnsibleConnectionFailure with ssh's own words when it says nothing."""
+        try:
+            return self._execute_module(module_name="mindie_collect", module_args=wanted, task_vars=task_vars)
+        except AnsibleConnectionFailure as failure:
+            # ssh that ends while Ansible still sends it the module leaves no reason: refused, unknown key, wrong key all
+            # read "could not be sent". A command that sends nothing shows it, by failing or by coming through.
+            if not str(failure).rstrip().lower().endswith("over ssh."):
+                raise
+            self._connection.exec_command("true", in_data=None, sudoable=False)
+            return self._execute_module(module_name="mindie_collect", module_args=wanted, task_vars=task_vars)

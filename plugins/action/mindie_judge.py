@@ -10,8 +10,8 @@ from mindie_deploy.cluster.hosts import Host
 from mindie_deploy.cluster.settings import Settings
 from mindie_deploy.hosts.read import read
 from mindie_deploy.plain import plain
-from mindie_deploy.preflight.finding import Unreachable
 from mindie_deploy.preflight.judge import judge
+from mindie_deploy.preflight.unreachable import why
 
 display = Display()
 
@@ -27,20 +27,7 @@ def facts_of(name, hostvars, settings):
             requested_at=collected.get("requested_at"),
             answered_at=collected.get("answered_at"),
         )
-    reason = str(collected.get("msg") or collected.get("module_stderr") or "nothing was collected")
-    return Unreachable(reason=reason.strip(), kind=kind_of(reason))
-
-
-def kind_of(reason):
-    """Tells from ssh's words why a host could not be reached."""
-    words = reason.lower()
-    if "host key verification failed" in words or "identification has changed" in words:
-        return "host-key"
-    if "permission denied" in words or "authentication" in words or "bad permissions" in words:
-        return "authentication"
-    if "timed out" in words or "no route" in words or "refused" in words or "unreachable" in words:
-        return "timeout"
-    return "other"
+    return why(collected)
 
 
 class ActionModule(ActionBase):

@@ -22,7 +22,7 @@ def good() -> dict[str, Any]:
 
 def lost() -> dict[str, Any]:
     """No host could be reached."""
-    reason = Unreachable("ssh: connect to host 192.0.2.1 port 22: Connection timed out", "timeout")
+    reason = Unreachable("ssh: connect to host 192.0.2.1 port 22: Connection timed out", "no-connection")
     hosts = [Host(name, f"192.0.2.{rank + 1}", rank) for rank, name in enumerate(HOSTS)]
     settings = Settings.from_variables({"mindie_data_parallel_size": 2, "mindie_moe_expert_parallel_size": 16})
     return dict(judge(hosts, dict.fromkeys(HOSTS, reason), settings).to_dict())

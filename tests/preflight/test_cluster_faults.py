@@ -278,7 +278,7 @@ def test_the_port_of_a_transfer_counts_only_where_something_is_copied() -> None:
 @pytest.mark.parametrize(
     ("kind", "check_id"),
     [
-        ("timeout", "host.unreachable"),
+        ("no-connection", "host.unreachable"),
         ("authentication", "host.authentication"),
         ("host-key", "host.key-changed"),
         ("other", "host.collection"),
@@ -444,7 +444,7 @@ def test_a_second_fault_elsewhere_is_not_hidden_by_the_first() -> None:
         cluster(
             host2=healthy_host("host2", 1, hccn=ports(1, 3, link_up=False)),
             host3=healthy_host("host3", 2, hccn=ports(2, 3, address=None)),
-            host4=Unreachable("timed out", "timeout"),
+            host4=Unreachable("timed out", "no-connection"),
         )
     )
 

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 Severity = Literal["block", "warn", "info"]
 Kind = Literal["fail", "unknown"]
 Verdict = Literal["ok", "warn", "block"]
-UnreachableKind = Literal["timeout", "authentication", "host-key", "other"]
+UnreachableKind = Literal["no-connection", "authentication", "host-key", "other"]
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)  # gravest first
 KINDS: tuple[Kind, ...] = get_args(Kind)

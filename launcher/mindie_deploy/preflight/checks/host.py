@@ -21,7 +21,7 @@ from mindie_deploy.preflight.registry import check
     skippable=False,
 )
 def unreachable(name: str, host: Unreachable) -> Iterator[Problem]:
-    if host.kind == "timeout":
+    if host.kind == "no-connection":
         yield Problem(name, host.reason)
 
 
