@@ -33,7 +33,7 @@ class ActionModule(ActionBase):
         try:
             return self._execute_module(module_name="mindie_collect", module_args=wanted, task_vars=task_vars)
         except AnsibleConnectionFailure as failure:
-            # ssh that ends while Ansible still sends it the module leaves no reason: refused, wrong key, unknown host all
+            # ssh that ends while Ansible still sends it the module leaves no reason: no server and a wrong key both
             # read "could not be sent". A command that sends nothing shows it, by failing or by coming through.
             if not str(failure).rstrip().lower().endswith("over ssh."):
                 raise

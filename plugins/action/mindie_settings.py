@@ -8,13 +8,15 @@ import socket
 import time
 import uuid
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from mindie_deploy.cluster.hosts import hosts_in_rank_order
 from mindie_deploy.cluster.parallel import validate
+from mindie_deploy.cluster.problems import SettingProblem, SettingsError
 from mindie_deploy.cluster.settings import INTERNAL_VARIABLES, Settings
 from mindie_deploy.errors import UsageError
+from mindie_deploy.mindie.config import config
 from mindie_deploy.mindie.container import container_name, deployment_directory
 from mindie_deploy.plain import plain
 
@@ -40,8 +42,11 @@ class ActionModule(ActionBase):
             settings = Settings.from_host_variables(variables)
             hosts = hosts_in_rank_order(names, variables)
             validate(settings, hosts)
+            config(settings, hosts)
         except UsageError as error:
-            raise AnsibleActionFail(str(error)) from error
+            problems = error.problems if isinstance(error, SettingsError) else []
+            wrong = list(dict.fromkeys(problem.setting for problem in problems))
+            raise AnsibleActionFail(str(error), result={"wrong_settings": wrong}) from error
         result["settings"] = settings.model_dump(mode="json")
         result["member"] = {"container": container_name(settings), "directory": deployment_directory(settings)}
         result["run"] = self._run_of(task_vars)
@@ -61,10 +66,18 @@ class ActionModule(ActionBase):
     def _variables_of(self, host, task_vars):
         """The variables of one host that settings may come from, templated."""
         of_host = task_vars["hostvars"][host]
-        return {
-            name: plain(of_host[name])
-            for name in of_host
-            if (name.startswith("mindie_") or name == "ansible_host")
-            and name not in INTERNAL_VARIABLES
-            and not name.startswith("mindie_deploy_")
-        }
+        found, problems = {}, []
+        for name in of_host:
+            ours = (
+                name.startswith("mindie_") and name not in INTERNAL_VARIABLES and not name.startswith("mindie_deploy_")
+            )
+            if not ours and name != "ansible_host":
+                continue
+            try:
+                found[name] = plain(of_host[name])
+            except AnsibleError as error:
+                written = plain(task_vars["hostvars"].raw_get(host).get(name))
+                problems.append(SettingProblem(name, written, f"has no value on {host}: {error}"))
+        if problems:
+            raise SettingsError(problems)
+        return found

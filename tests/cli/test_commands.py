@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mindie_deploy.cli import patience
 from mindie_deploy.cli.main import run
 from tests.cli import reports
 from tests.endpoint.server import serving
@@ -247,6 +251,42 @@ def test_chat_streams_to_standard_output_only_the_answer(command: Command) -> No
 def last_record_root(content: StubContent) -> list[Path]:
     root = content.directory.parent / "state" / "mindie-deploy" / "runs"
     return list(root.iterdir()) if root.exists() else []
+
+
+def test_chat_with_a_dead_member_names_it(
+    command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(patience, "LOOK_S", 0.2)
+    monkeypatch.setattr(patience, "SHOW_S", 0.1)
+    over = threading.Event()
+    dead = {"status": {"state": "dead", "message": "exit status 137", "listening": None, "npus": []}}
+    command.answer(status={"*": STATUS, "host2": dead})
+    with serving(lambda _handler, _body: bool(over.wait(30))) as (url, _server):
+        command.inventory = command.content.inventory(
+            settings={"mindie_port": int(url.rpartition(":")[2])}, leader="127.0.0.1"
+        )
+        code, out, err = command("chat", "hi")
+        over.set()
+    assert code == 7
+    assert out == ""
+    assert "host2: nothing runs (exit status 137)" in err
+    assert "next: mindie-deploy up" in err
+
+
+@pytest.mark.parametrize("question", [b"\xff\xfe", b"", b" \n"])
+def test_chat_refuses_what_is_no_question(question: bytes, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(question)))
+    for words in (("chat",), ("chat", "-"), ("chat", os.fsdecode(question))):
+        code, _out, err = command(*words)
+        assert code == 2
+        assert "Traceback" not in err
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(question)))
+
+
+def test_chat_reads_standard_input(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    for words in (("chat",), ("chat", "-")):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("天空为什么是蓝的".encode())))
+        assert command(*words)[0] == 0
 
 
 def test_chat_with_any_url(served: int, capsys: pytest.CaptureFixture[str]) -> None:

@@ -154,8 +154,8 @@ def test_merging_changes_neither_side() -> None:
             "must be JSON",
         ),
         ({"LogConfig": {"dynamicLogLevelValidHours": 200}}, "dynamicLogLevelValidHours", "from 1 to 168"),
-        ({"ServerConfig": {5: 1}}, "config.json", "not text"),
-        ({"X": float("nan")}, "config.json", "cannot be written as JSON"),
+        ({"ServerConfig": {5: 1}}, "mindie_config_overrides", "not text"),
+        ({"X": float("nan")}, "mindie_config_overrides", "cannot be written as JSON"),
     ],
 )
 def test_an_override_that_mindie_refuses_is_named_by_key(

@@ -5,22 +5,26 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 import typer
 
 from mindie_deploy.cli.endpoint_access import reached
 from mindie_deploy.cli.options import InventoryOption, JsonOption
-from mindie_deploy.cli.session import session
+from mindie_deploy.cli.patience import patiently
+from mindie_deploy.cli.session import Session, session
+from mindie_deploy.cli.status_view import members_text, status_of
 from mindie_deploy.cli.terminal import Terminal, duration
 from mindie_deploy.endpoint.answers import ChatPiece
 from mindie_deploy.endpoint.client import Endpoint
-from mindie_deploy.errors import UsageError
+from mindie_deploy.errors import NotReadyError, UsageError
 
 
 def chat(
-    prompt: Annotated[str | None, typer.Argument(help="What to ask; without it, standard input is read.")] = None,
+    prompt: Annotated[
+        str | None, typer.Argument(help="What to ask; without it, or with -, standard input is read.")
+    ] = None,
     inventory: InventoryOption = None,
     url: Annotated[str, typer.Option("--url", help="Any OpenAI-compatible API instead of the inventory's.")] = "",
     model: Annotated[str, typer.Option("--model", help="Model to ask; default: the one that is served.")] = "",
@@ -33,35 +37,56 @@ def chat(
     as_json: JsonOption = False,
 ) -> None:
     """Ask the model and print its answer as it comes; through SSH where the port is not reachable from here."""
-    text = prompt if prompt is not None else _from_input()
-    if not text.strip():
-        raise UsageError("there is nothing to ask", 'mindie-deploy chat "Why is the sky blue?"')
+    text = _question(prompt)
     messages = [{"role": "system", "content": system}] if system else []
     messages.append({"role": "user", "content": text})
     terminal = Terminal(as_json=as_json)
-    with _endpoint(url, inventory) as (endpoint, served, how):
+    with _endpoint(url, inventory) as (endpoint, served, how, look):
         name = model or served or next(iter(endpoint.models()), "")
         pieces = endpoint.chat(name, messages, stream=stream, max_tokens=max_tokens, temperature=temperature)
-        _print(terminal, pieces, name, f"{endpoint.base_url} ({how})")
+        _print(terminal, patiently(pieces, terminal, look), name, f"{endpoint.base_url} ({how})")
 
 
 @contextlib.contextmanager
-def _endpoint(url: str, inventory: list[str] | None) -> Iterator[tuple[Endpoint, str, str]]:
+def _endpoint(url: str, inventory: list[str] | None) -> Iterator[tuple[Endpoint, str, str, Callable[[], None]]]:
+    """Gives the endpoint, the name of the served model, how it is reached, and a look at the members."""
     if url:
         with Endpoint(url) as endpoint:
-            yield endpoint, "", "direct"
+            yield endpoint, "", "direct", lambda: None
         return
     with session("chat", inventory, keep_record=False) as one:
         one.know_settings()
         settings = one.deployment.settings
         with reached(one.deployment) as (endpoint, how):
-            yield endpoint, settings.model_name if settings else "", how
+            yield endpoint, settings.model_name if settings else "", how, lambda: _look(one)
 
 
-def _from_input() -> str:
-    if sys.stdin.isatty():
+def _look(one: Session) -> None:
+    """Raises NotReadyError when a member does not run: then no answer will ever come."""
+    result = one.play("status", "look at the members")
+    status = status_of(result, one.deployment.names, "", "")
+    if status.answering is False:
+        raise NotReadyError(
+            "\n".join(["no answer will come, a member does not run:", *(f"  {line}" for line in members_text(status))]),
+            "mindie-deploy up starts all members again; mindie-deploy logs shows what the lost one has said",
+        )
+    unknown = [member.host for member in status.members if member.running is None]
+    words = f"{', '.join(unknown)} could not be asked" if unknown else "all members run"
+    one.terminal.note(f"{words}; still waiting (Ctrl-C ends it)", "dim")
+
+
+def _question(prompt: str | None) -> str:
+    """Returns what to ask. Raises UsageError for nothing, and for what is no text."""
+    try:
+        if prompt in (None, "-"):
+            prompt = "" if sys.stdin.isatty() and prompt is None else sys.stdin.buffer.read().decode("utf-8")
+        text = str(prompt)
+        text.encode("utf-8")  # an argument that is no UTF-8 comes as surrogates
+    except UnicodeError as error:
+        raise UsageError(f"the question is not UTF-8 text: {error}", "convert it, for instance with iconv") from error
+    if not text.strip():
         raise UsageError("there is nothing to ask", 'mindie-deploy chat "Why is the sky blue?"')
-    return sys.stdin.read()
+    return text
 
 
 def _print(terminal: Terminal, pieces: Iterator[ChatPiece], model: str, where: str) -> None:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from mindie_deploy.endpoint.client import Endpoint
+from mindie_deploy.endpoint.client import Endpoint, NotListeningError
 from mindie_deploy.errors import MindieDeployError
 from mindie_deploy.remote.address import Address, address_of
 from mindie_deploy.remote.tunnel import tunnel
@@ -37,7 +37,10 @@ def address_of_host(deployment: Deployment, name: str) -> Address:
 
 @contextlib.contextmanager
 def reached(deployment: Deployment) -> Iterator[tuple[Endpoint, str]]:
-    """Gives the endpoint and how it is reached: "direct" or "through SSH". Raises UnreachableError."""
+    """Gives the endpoint and how it is reached: "direct" or "through SSH".
+
+    Raises NotListeningError when nothing answers there, UnreachableError when the leader is not reached over SSH.
+    """
     url = endpoint_url(deployment)
     with Endpoint(url) as direct:
         if direct.listening():
@@ -49,4 +52,10 @@ def reached(deployment: Deployment) -> Iterator[tuple[Endpoint, str]]:
         tunnel(address_of_host(deployment, leader.name), leader.address, deployment.settings.port) as port,
         Endpoint(f"http://127.0.0.1:{port}") as through,
     ):
+        if not through.listening():
+            raise NotListeningError(
+                f"no model answers on {leader.name}, port {deployment.settings.port}: "
+                "it is not started, still loading, or has ended",
+                "mindie-deploy status tells which; mindie-deploy up starts it",
+            )
         yield through, "through SSH"

@@ -80,15 +80,17 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.OK)
     except Exception as error:
+        notes = getattr(error, "__notes__", [])
+        error.__notes__ = []  # they are told below, once
         traceback.print_exc()
         words = f"a fault of mindie-deploy itself: {type(error).__name__}: {error}"
-        _tell(_noted(MindieDeployError(words, "please report this with the lines above"), error), as_json)
+        _tell(_noted(MindieDeployError(words, "please report this with the lines above"), notes), as_json)
         return int(ExitCode.INTERNAL)
     return outcome if isinstance(outcome, int) else int(ExitCode.OK)
 
 
-def _noted(error: MindieDeployError, cause: BaseException) -> MindieDeployError:
-    for note in getattr(cause, "__notes__", ()):
+def _noted(error: MindieDeployError, notes: Sequence[str]) -> MindieDeployError:
+    for note in notes:
         error.add_note(note)
     return error
 

@@ -10,11 +10,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 
+import typer
+
 from mindie_deploy.cli.progress import ProgressView
 from mindie_deploy.cli.terminal import Terminal
 from mindie_deploy.errors import ExitCode, MindieDeployError, UsageError
 from mindie_deploy.runs.cancel import Cancellation
-from mindie_deploy.runs.deployment import Deployment, read_deployment, resolved
+from mindie_deploy.runs.deployment import Deployment, located, read_deployment, resolved
 from mindie_deploy.runs.environment import forks_for
 from mindie_deploy.runs.outcome import error_of
 from mindie_deploy.runs.records import RunRecord
@@ -75,7 +77,7 @@ class Session:
                 on_event=view.on_event,
                 cancel=self.cancel,
             )
-        result = result.in_order(names)
+        result = located(result.in_order(names), self.deployment.inventory)
         self.results.append(result)
         self.record.note(results=[one.to_dict() for one in self.results])
         self.deployment = resolved(self.deployment, result.any_of("mindie_settings"))
@@ -147,6 +149,9 @@ def session(
         code = error.exit_code
         record.note(error=error.message, next=error.remedy)
         error.add_note(f"record: {record.directory}")
+        raise
+    except typer.Exit as error:
+        code = error.exit_code
         raise
     except KeyboardInterrupt:
         code = ExitCode.CANCELLED

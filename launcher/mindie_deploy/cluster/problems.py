@@ -18,6 +18,11 @@ class SettingProblem:
     value: object
     rule: str
 
+    @property
+    def setting(self) -> str:
+        """The variable that is wrong, where the key names a place inside of it: "mindie_config_overrides: A.b"."""
+        return self.key.partition(":")[0]
+
     def __str__(self) -> str:
         return f"{self.key} = {shown(self.value)}: {self.rule}"
 

@@ -134,7 +134,8 @@ def _internal(name: str) -> bool:
 
 
 def _same(one: object, other: object) -> bool:
-    return type(one) is type(other) and one == other
+    both_nan = one != one and other != other  # what is no number equals not even itself
+    return type(one) is type(other) and (one == other or both_nan)
 
 
 def _unknown(attribute: str, known: Mapping[str, object]) -> str:

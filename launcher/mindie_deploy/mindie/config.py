@@ -14,9 +14,8 @@ from mindie_deploy.cluster.cross_rules import effective
 from mindie_deploy.cluster.hosts import Host
 from mindie_deploy.cluster.parallel import ParallelSizes, parallel_sizes
 from mindie_deploy.cluster.problems import SettingProblem, SettingsError
-from mindie_deploy.cluster.schema import PREFIX
 from mindie_deploy.cluster.settings import Settings
-from mindie_deploy.mindie.config_rules import config_problems
+from mindie_deploy.mindie.config_rules import OVERRIDES, config_problems
 from mindie_deploy.mindie.shadow import weights_path
 
 INTER_COMM_PORT = 1121  # only used with inferMode dmi, which is never rendered
@@ -46,7 +45,6 @@ OWNED_KEYS = {
     "BackendConfig.ModelDeployConfig.ModelConfig[0].moe_ep": "is set by mindie_moe_expert_parallel_size",
     "BackendConfig.ModelDeployConfig.ModelConfig[0].backendType": "is set by mindie_backend_type",
 }
-OVERRIDES = f"{PREFIX}config_overrides"
 
 
 def config(settings: Settings, hosts: Sequence[Host]) -> dict[str, Any]:

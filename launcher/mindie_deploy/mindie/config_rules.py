@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from mindie_deploy.cluster.problems import SettingProblem
+from mindie_deploy.cluster.schema import PREFIX
 
 SERVER, BACKEND, DEPLOY, SCHEDULE = "server_config", "backend_config", "model_deploy_config", "schedule_config"
 S, B, D, P = "ServerConfig", "BackendConfig", "BackendConfig.ModelDeployConfig", "BackendConfig.ScheduleConfig"
 M = D + ".ModelConfig[0]"
+OVERRIDES = f"{PREFIX}config_overrides"  # the only way in for a wrong value: our own rendering keeps all rules
 LARGEST = 10 * 1024**2  # bytes of config.json
 WORDS = {"int": "a whole number", "bool": "true or false", "str": "text", "list": "a list", "dict": "an object"}
 BACKEND_NAME = r"[a-z]+(_[a-z]+)*"
@@ -215,7 +217,7 @@ def _kind(value: object) -> str:
 
 
 def _problem(path: str, value: object, rule: str, source: str) -> SettingProblem:
-    return SettingProblem(f"config.json: {path}", value, f"{rule} (MindIE-LLM, {source}.cpp)")
+    return SettingProblem(f"{OVERRIDES}: {path}", value, f"{rule} (MindIE-LLM, {source}.cpp)")
 
 
 def _address_rules(config: Mapping[str, Any]) -> Iterator[SettingProblem]:
@@ -322,14 +324,12 @@ def _form(config: Mapping[str, Any]) -> Iterator[SettingProblem]:
         text = json.dumps(config, allow_nan=False)
         same = json.loads(text) == config
     except (TypeError, ValueError) as error:
-        yield SettingProblem("config.json", "", f"cannot be written as JSON: {error}")
+        yield SettingProblem(OVERRIDES, "", f"cannot be written as JSON: {error}")
         return
     if not same:
-        yield SettingProblem("config.json", "", "has keys that are not text; write them in quotes")
+        yield SettingProblem(OVERRIDES, "", "has keys that are not text; write them in quotes")
     if len(text.encode()) > LARGEST:
-        yield SettingProblem(
-            "config.json", len(text), f"must have at most {LARGEST} bytes (MindIE-LLM, file_utils.cpp)"
-        )
+        yield SettingProblem(OVERRIDES, len(text), f"must have at most {LARGEST} bytes (MindIE-LLM, file_utils.cpp)")
 
 
 BETWEEN: tuple[Callable[[Mapping[str, Any]], Iterator[SettingProblem]], ...] = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mindie_deploy.cluster.hosts import Host, hosts_in_rank_order
@@ -12,10 +12,12 @@ from mindie_deploy.cluster.parallel import validate
 from mindie_deploy.cluster.problems import SettingsError
 from mindie_deploy.cluster.settings import Settings
 from mindie_deploy.errors import UsageError
+from mindie_deploy.mindie.config import config
 from mindie_deploy.plain import plain
 from mindie_deploy.runs.environment import without_prompts
 from mindie_deploy.runs.inventory import Inventory, inventory_sources, read_inventory
 from mindie_deploy.runs.redaction import Redactor, is_secret_name, secrets_of
+from mindie_deploy.runs.result import RunResult
 from mindie_deploy.runs.settings_files import places_of
 
 
@@ -56,6 +58,7 @@ def read_deployment(given: Sequence[str]) -> Deployment:
         settings = Settings.from_host_variables(variables)
         hosts = hosts_in_rank_order(inventory.hosts, variables)
         validate(settings, hosts)
+        config(settings, hosts)  # its overrides are settings, too
     except SettingsError as error:
         raise _located(error, inventory) from error
     return Deployment(inventory, settings, hosts)
@@ -68,6 +71,19 @@ def resolved(deployment: Deployment, told: Mapping[str, Any]) -> Deployment:
     settings = Settings.model_validate(plain(told["settings"]))
     hosts = tuple(Host(str(host["name"]), str(host["address"]), int(host["rank"])) for host in told["hosts"])
     return Deployment(deployment.inventory, settings, hosts)
+
+
+def located(result: RunResult, inventory: Inventory) -> RunResult:
+    """Returns a result whose wrong settings, found by the first task of the playbook, say where they are set."""
+    failures = []
+    for failure in result.failures:
+        keys = failure.result.get("wrong_settings") if failure.action == "mindie_settings" else None
+        if isinstance(keys, list):
+            message, gap, remedy = failure.message.partition("\nnext: ")
+            places = [f"  {key} is set in {where}" for key in keys if (where := _places(str(key), inventory))]
+            failure = replace(failure, message="\n".join([message, *places]) + gap + remedy)
+        failures.append(failure)
+    return replace(result, failures=tuple(failures))
 
 
 def _setting_variables(variables: Mapping[str, Any]) -> dict[str, object]:
@@ -86,9 +102,13 @@ def _located(error: SettingsError, inventory: Inventory) -> UsageError:
     lines = []
     redact = _redactor(inventory)
     for problem in error.problems:
-        places = places_of(problem.key, inventory.files, inventory.hosts)
-        where = f"  (set in {', '.join(places)})" if places else "  (not set: this is the default)"
+        places = _places(problem.setting, inventory)
+        where = f"  (set in {places})" if places else "  (not set: this is the default)"
         lines.append(redact(f"  {problem}\n  {where}"))
     count = len(lines)
     head = "a setting is wrong" if count == 1 else f"{count} settings are wrong"
     return UsageError(f"{head}:\n" + "\n".join(lines), "correct the inventory and run again; nothing was touched")
+
+
+def _places(setting: str, inventory: Inventory) -> str:
+    return ", ".join(places_of(setting, inventory.files, inventory.hosts))
