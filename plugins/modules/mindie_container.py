@@ -40,6 +40,11 @@ options:
     description: What the container is made of, for C(created).
     type: dict
     default: {}
+  removed_before:
+    description:
+      - In check mode, take the container as removed by an earlier task that only would have removed it.
+    type: bool
+    default: false
   stop_timeout:
     description: Seconds between the polite signal and the kill.
     type: int
@@ -231,6 +236,7 @@ def main():
                 "choices": ["observed", "created", "started", "stopped", "absent"],
             },
             "specification": {"type": "dict", "default": {}},
+            "removed_before": {"type": "bool", "default": False},
             "stop_timeout": {"type": "int", "default": 60},
             "tail": {"type": "int", "default": 0},
         },
@@ -249,7 +255,8 @@ def main():
                 % (name, LABEL, labels.get(LABEL) or "missing"),
                 **result,
             )
-        change = change_of(state, found, wanted)
+        there = None if module.check_mode and parameters["removed_before"] else found
+        change = change_of(state, there, wanted)
         if change:
             result["changed"] = True
             header = "container %s" % name

@@ -43,12 +43,28 @@ def test_init_overwrites_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "hosts", [["10.0.0.1", "10.0.0.1"], ["a b"], ["10.0.0.[4-1]"], ["no-such-host.invalid"], ["localhost"], ["h:99999"]]
+    "hosts",
+    [
+        ["10.0.0.1", "10.0.0.1"],
+        ["a b"],
+        ["10.0.0.[4-1]"],
+        ["10.0.0.[1-99]"],
+        ["no-such-host.invalid"],
+        ["localhost"],
+        ["h:99999"],
+        ["1", "2"],
+    ],
 )
 def test_init_refuses_what_no_deployment_can_be_made_of(hosts: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["init", *hosts]) == 2
     assert "next: " in capsys.readouterr().err
     assert not Path("inventory").exists()
+
+
+def test_init_into_a_place_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("file").write_text("")
+    assert run(["init", "10.0.0.1", "-o", "file/inventory"]) == 2
+    assert "cannot be written" in capsys.readouterr().err
 
 
 def test_init_of_another_number_of_hosts_fits_the_sizes(capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,9 +82,13 @@ def test_explain_knows_checks_and_causes(capsys: pytest.CaptureFixture[str]) -> 
     assert run(["explain", "hccn.link-upp", "--json"]) == 2
     told = capsys.readouterr()
     assert "hccn.link-up" in json.loads(told.out)["next"]
+    assert run(["explain", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert "hccn.link-up" in listed["checks"]
+    assert "exit-137" in listed["causes"]
 
 
-@pytest.mark.parametrize("words", [["up", "--nope"], ["explain"], ["nonesuch"], ["logs", "--tail", "-1"]])
+@pytest.mark.parametrize("words", [["up", "--nope"], ["nonesuch"], ["logs", "--tail", "-1"]])
 def test_a_wrong_command_line_ends_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(words) == 2
     assert capsys.readouterr().err

@@ -223,6 +223,40 @@ def test_status_for_people_and_for_programs(command: Command) -> None:
     assert told["hosts"]["host2"]["rank"] == 1
 
 
+def test_status_of_what_does_not_run_ends_with_7_and_says_what_to_do(command: Command) -> None:
+    absent = {"status": {"state": "absent", "message": "", "listening": None, "npus": []}}
+    command.answer(status={"*": STATUS, "host2": absent})
+    code, out, err = command("status")
+    assert code == 7
+    assert "not answering" in out
+    assert "next: mindie-deploy logs --host host2" in err
+    command.answer(status=absent)
+    code, _out, err = command("status")
+    assert (code, err.rstrip().splitlines()[-1]) == (7, "next: mindie-deploy up")
+
+
+def test_status_of_some_hosts_does_not_judge_the_others(command: Command) -> None:
+    code, out, _err = command("status", "--json", "--limit", "host2")
+    told = json.loads(out)
+    assert (code, told["answering"], told["not_asked"], list(told["hosts"])) == (0, None, ["host1"], ["host2"])
+
+
+@pytest.mark.parametrize("limit", ["nohost", "host1,nohost"])
+@pytest.mark.parametrize("verb", ["check", "status", "sync"])
+def test_a_limit_that_names_no_host_is_refused(command: Command, verb: str, limit: str) -> None:
+    code, _out, err = command(verb, "--limit", limit)
+    assert code == 2
+    assert "the hosts are host1, host2" in err
+    assert "WARNING" not in err
+
+
+def test_status_fits_a_narrow_terminal(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    code, out, _err = command("status")
+    assert code == 0
+    assert max(len(line) for line in out.splitlines()[1:]) <= 40
+
+
 def test_status_of_a_lost_host_shows_the_others_and_ends_with_4(command: Command) -> None:
     command.answer(status={"host2": {"raise": "Connection timed out"}, "*": STATUS})
     code, out, err = command("status")

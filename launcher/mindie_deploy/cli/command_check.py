@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from mindie_deploy.cli.aftermath import cancelled
 from mindie_deploy.cli.launch import changed, judged, planned, require_launchable, show_report
 from mindie_deploy.cli.options import InventoryOption, JsonOption, LimitOption, VerboseOption, YesOption
@@ -25,12 +29,17 @@ def check(
         require_launchable(report)
 
 
-def plan(inventory: InventoryOption = None, as_json: JsonOption = False, verbose: VerboseOption = False) -> None:
+def plan(
+    inventory: InventoryOption = None,
+    diff: Annotated[bool, typer.Option("--diff", help="Show every line of new files and long changes.")] = False,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
     """Show what `up` would change on every host. Changes nothing."""
     with session("plan", inventory, as_json=as_json, verbose=verbose) as one:
         _report, found = planned(one, "plan")
         one.terminal.json(found.to_dict())
-        one.terminal.result(plan_view(found))
+        one.terminal.result(plan_view(found, whole=diff))
         one.terminal.note(f"planned in {duration(one.elapsed)}", "dim")
 
 
@@ -58,7 +67,7 @@ def sync(
             one.terminal.note("nothing was changed")
             return
         # Without anything to copy the run still proves what is there.
-        one.terminal.note(f"log: {one.record.log}", "dim")
+        one.terminal.note(f"record: {one.record.directory}", "dim")
         result = changed(one, one.play("sync", "sync", limit=limit))
         one.terminal.json({"changed": list(result.changed_hosts), "hosts": list(result.stats), "plan": summaries})
         hosts = result.changed_hosts

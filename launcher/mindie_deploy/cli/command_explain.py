@@ -14,7 +14,7 @@ from mindie_deploy.cli.options import InventoryOption, JsonOption
 from mindie_deploy.cli.session import session
 from mindie_deploy.cli.terminal import Terminal
 from mindie_deploy.cluster.problems import shown
-from mindie_deploy.cluster.settings import Settings
+from mindie_deploy.cluster.settings import GROUPS, Settings
 from mindie_deploy.errors import UsageError
 from mindie_deploy.mindie.error_catalogue import FAULTS
 from mindie_deploy.mindie.exit_statuses import EXIT_STATUSES
@@ -27,12 +27,15 @@ config = typer.Typer(help="Look at the settings.", no_args_is_help=True)
 
 
 def explain(
-    what: Annotated[str, typer.Argument(metavar="ID", help="Id of a check, or of a likely cause.")],
+    what: Annotated[str, typer.Argument(metavar="[ID]", help="Id of a check, or of a likely cause.")] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Say what a check or a likely cause means, how it is seen, and what to do."""
+    """Say what a check or a likely cause means, how it is seen, and what to do; without an id, list them all."""
     terminal = Terminal(as_json=as_json)
     what = what.strip()
+    if not what:
+        _list(terminal)
+        return
     if what in all_checks():
         check = explain_check(what)
         terminal.json(check.to_dict())
@@ -42,16 +45,32 @@ def explain(
     causes = dict(_causes())
     if what not in causes:
         known = [*all_checks(), *causes]
-        near = difflib.get_close_matches(what, known, n=3, cutoff=0.5)
-        near += [one for one in known if what and what in one and one not in near][:3]
-        raise UsageError(
-            f"there is no check and no cause {what!r}",
-            f"did you mean {', '.join(near)}?" if near else "docs/checks.md lists the checks",
-        )
+        near = [one for one in known if what in one][:5]
+        near += [one for one in difflib.get_close_matches(what, known, n=3, cutoff=0.75) if one not in near]
+        hint = f"did you mean {', '.join(near)}? " if near else ""
+        raise UsageError(f"there is no check and no cause {what!r}", f"{hint}mindie-deploy explain lists all ids")
     cause = causes[what]
     terminal.json({"id": what, **cause})
     if not as_json:
         terminal.result("\n".join([what, "", *(f"  {key:<10} {value}" for key, value in cause.items())]))
+
+
+def _list(terminal: Terminal) -> None:
+    """Prints every id with its title: the checks, then the causes that are found in the log of a failed start."""
+    titles = {name: found.title for name, found in all_checks().items()}
+    causes = {name: cause["what"] for name, cause in _causes()}
+    terminal.json({"checks": titles, "causes": causes})
+    if terminal.as_json:
+        return
+    for head, of_kind in (("checks before a start", titles), ("causes of a failed start", causes)):
+        terminal.result(f"{head}:")
+        if not terminal.out.is_terminal:
+            terminal.result("\n".join(f"  {name:<30} {title}" for name, title in of_kind.items()))
+            continue
+        table = Table.grid(padding=(0, 2))
+        for name, title in of_kind.items():
+            table.add_row(f"  {name}", Text(title))
+        terminal.result(table)
 
 
 def _causes() -> Iterator[tuple[str, dict[str, str]]]:
@@ -78,13 +97,18 @@ def config_show(
         defaults = Settings()
         files, hosts = one.deployment.inventory.files, one.deployment.names
         rows = []
-        for name in Settings.model_fields:
+        for name in (name for group in GROUPS for name in group.model_fields):
             value, key = getattr(settings, name), f"mindie_{name}"
             places = places_of(key, files, hosts)
             if changed and value == getattr(defaults, name):
                 continue
             rows.append((key, _hidden(value), places[-1] if places else "default"))
         one.terminal.json({key: {"value": value, "from": place} for key, value, place in rows})
+        if not one.terminal.out.is_terminal:
+            # For grep and cut: a line a setting, however long.
+            for key, value, place in rows:
+                one.terminal.result(f"{key}\t{shown(value)}\t{place}")
+            return
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in ("setting", "value", "from"):
             table.add_column(column, overflow="fold")

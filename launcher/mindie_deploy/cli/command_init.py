@@ -67,9 +67,14 @@ def init(
     settings = settings_for(len(named))
     if key is not None and not key.expanduser().is_file():
         raise UsageError(f"there is no key {key}", "check the path given with --key")
-    (directory / "group_vars").mkdir(parents=True, exist_ok=True)
-    (directory / "hosts.yml").write_text(hosts_document(named, user, key), encoding="utf-8")
-    (directory / "group_vars" / "all.yml").write_text(render_group_vars(settings), encoding="utf-8")
+    try:
+        (directory / "group_vars").mkdir(parents=True, exist_ok=True)
+        (directory / "hosts.yml").write_text(hosts_document(named, user, key), encoding="utf-8")
+        (directory / "group_vars" / "all.yml").write_text(render_group_vars(settings), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"{error.filename or directory} cannot be written: {error.strerror}", "choose another --output"
+        ) from error
     terminal.result(f"wrote {directory}/hosts.yml and {directory}/group_vars/all.yml")
     for rank, host in enumerate(named):
         terminal.result(f"  rank {rank}  {host.name}  {host.address}{'  (leader)' if rank == 0 else ''}")
@@ -88,8 +93,12 @@ def parsed(word: str, user: str) -> Iterator[NewHost]:
     span = RANGE.search(word)
     if span:
         first, last = int(span[1]), int(span[2])
-        if last < first or last - first >= MOST_HOSTS:
-            raise UsageError(f"{word} is not a range of at most {MOST_HOSTS} hosts", "write it as atlas[1-4]")
+        if last < first:
+            raise UsageError(
+                f"{word} runs backwards", f"write {word[: span.start()]}[{last}-{first}]{word[span.end() :]}"
+            )
+        if last - first >= MOST_HOSTS:
+            raise UsageError(f"{word} is more than {MOST_HOSTS} hosts", "a deployment has at most that many")
         for number in range(first, last + 1):
             digits = str(number).zfill(len(span[1])) if span[1].startswith("0") else str(number)
             yield from parsed(word[: span.start()] + digits + word[span.end() :], user)
@@ -101,6 +110,9 @@ def parsed(word: str, user: str) -> Iterator[NewHost]:
     login = word if bare else match["host"].strip("[]") if match else ""
     if bare is None and _as_address(login) is None and not HOST_NAME.fullmatch(login):
         raise UsageError(f"{word!r} is not a host", "write ADDRESS, NAME or USER@HOST:PORT")
+    if bare is None and _as_address(login) is None and not re.search("[A-Za-z]", login):
+        # Resolvers take 1 for 0.0.0.1.
+        raise UsageError(f"{word!r} is neither an IP address nor a host name", "write all four numbers of the address")
     own_user = (match["user"] or "") if match and bare is None else ""
     port = int(match["port"]) if match and bare is None and match["port"] else None
     if port is not None and not 1 <= port <= 65535:

@@ -9,11 +9,11 @@ import typer
 from rich.text import Text
 
 from mindie_deploy.cli.endpoint_access import address_of_host, endpoint_url
-from mindie_deploy.cli.options import InventoryOption, JsonOption, VerboseOption, YesOption
+from mindie_deploy.cli.options import InventoryOption, JsonOption, LimitOption, VerboseOption, YesOption
 from mindie_deploy.cli.session import session
 from mindie_deploy.cli.status_view import status_of, status_view
 from mindie_deploy.cli.terminal import duration
-from mindie_deploy.errors import CancelledError, RunFailedError, UnreachableError, UsageError
+from mindie_deploy.errors import CancelledError, ExitCode, NotReadyError, RunFailedError, UnreachableError, UsageError
 from mindie_deploy.mindie.container import container_name
 from mindie_deploy.remote.log_streams import LogLine, LogSource, stream
 from mindie_deploy.runs.outcome import error_of, unreachable
@@ -25,32 +25,42 @@ lock = typer.Typer(
 )
 
 
-def status(inventory: InventoryOption = None, as_json: JsonOption = False, verbose: VerboseOption = False) -> None:
-    """Show what runs on every host, its NPUs, and whether the model answers."""
-    with session("status", inventory, as_json=as_json, verbose=verbose) as one:
-        result = one.play("status", "status")
+def status(
+    inventory: InventoryOption = None,
+    limit: LimitOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Show what runs on every host, its NPUs, and whether the model answers; ends with 7 when it does not."""
+    with session("status", inventory, as_json=as_json, verbose=verbose, keep_record=False) as one:
+        result = one.play("status", "status", limit=limit)
         if result.status == "cancelled":
             raise CancelledError("cancelled; nothing was being changed")
         if not result.of("mindie_status"):
             one.require(result, writes=False)
         if one.deployment.settings is None:
             raise RunFailedError("the settings could not be read", "see the record of the run")
-        found = status_of(
-            result, one.deployment.names, one.deployment.settings.deployment, f"{endpoint_url(one.deployment)}/v1"
-        )
+        url, name = f"{endpoint_url(one.deployment)}/v1", one.deployment.settings.deployment
+        found = status_of(result, one.deployment.names, name, url, limited=bool(limit))
         one.terminal.json(found.to_dict())
-        one.terminal.result(status_view(found))
+        one.terminal.result(status_view(found, one.terminal.out.width))
         if result.unreachable:
             raise unreachable(result.unreachable, writes=False)
         error = error_of(result, writes=False)
         if error is not None:
             raise error
+        if found.remedy:
+            one.terminal.note(f"next: {found.remedy}", "bold")
+            raise typer.Exit(ExitCode.NOT_READY)
 
 
 def logs(
     inventory: InventoryOption = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is printed from now on.")] = False,
-    host: Annotated[list[str] | None, typer.Option("--host", help="Only this host; may be given again.")] = None,
+    host: Annotated[
+        list[str] | None,
+        typer.Option("--host", "--limit", "-l", help="Only these hosts: NAME or NAME,NAME; may be given again."),
+    ] = None,
     rank: Annotated[list[int] | None, typer.Option("--rank", help="Only the host of this rank (0 leads).")] = None,
     tail: Annotated[int, typer.Option("--tail", min=0, help="Last lines of each host; 0: all.")] = 100,
     since: Annotated[str, typer.Option("--since", help="Only lines since a time, or a duration such as 10m.")] = "",
@@ -62,7 +72,8 @@ def logs(
         settings = one.deployment.settings
         assert settings is not None  # know_settings has made sure
         names = one.deployment.names
-        for name in host or ():
+        wanted = [name for word in host or () for name in word.split(",") if name]
+        for name in wanted:
             if name not in names:
                 raise UsageError(f"{name} is not a host of this deployment", f"its hosts are {', '.join(names)}")
         for number in rank or ():
@@ -71,7 +82,7 @@ def logs(
         chosen = [
             (number, name)
             for number, name in enumerate(names)
-            if (not host and not rank) or name in (host or ()) or number in (rank or ())
+            if (not host and not rank) or name in wanted or number in (rank or ())
         ]
         sources = [
             LogSource(address_of_host(one.deployment, name), number, settings.engine, container_name(settings))
@@ -83,16 +94,20 @@ def logs(
         for line in stream(sources, follow=follow, tail=tail or None, since=since):
             if line.problem:
                 problems.append(line)
+                if "no such container" in line.text.lower():
+                    continue
                 one.terminal.note(f"{line.host}: {line.text}", "yellow")
                 continue
             lines += 1
             colour = COLOURS[zlib.crc32(line.host.encode()) % len(COLOURS)]
             text = one.record.redact(line.text)
             one.terminal.out.print(Text.assemble((f"{line.host:<{width}} {line.rank:>2} | ", colour), text))
+        absent = [line.host for line in problems if "no such container" in line.text.lower()]
+        if len(absent) == len(chosen):
+            raise NotReadyError(f"nothing runs on {', '.join(absent)}, so there is no log", "mindie-deploy up")
+        if absent:
+            one.terminal.note(f"nothing runs on {', '.join(absent)}", "yellow")
         if problems and not lines:
-            words = problems[0].text
-            if "no such" in words.lower():
-                raise RunFailedError(f"there is no container of {settings.deployment}", "mindie-deploy up")
             raise UnreachableError("no log could be read", "see the lines above")
 
 

@@ -42,7 +42,7 @@ def up(
             if not one.confirm("Apply?", yes=yes):
                 one.terminal.note("nothing was changed")
                 raise typer.Exit(0)
-        one.terminal.note(f"log: {one.record.log}", "dim")
+        one.terminal.note(f"record: {one.record.directory}", "dim")
         extra: dict[str, object] = {"mindie_deploy_restart": restart}
         if keep_failed:
             extra["mindie_deploy_keep_failed"] = True

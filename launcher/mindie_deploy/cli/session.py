@@ -77,6 +77,8 @@ class Session:
                 on_event=view.on_event,
                 cancel=self.cancel,
             )
+        if limit and ("not match supplied host pattern" in result.chatter or result.status == "no-hosts"):
+            raise UsageError(f"--limit {limit} names a host that is not there", f"the hosts are {', '.join(names)}")
         result = located(result.in_order(names), self.deployment.inventory)
         self.results.append(result)
         self.record.note(results=[one.to_dict() for one in self.results])

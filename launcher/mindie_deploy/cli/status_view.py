@@ -16,19 +16,26 @@ from mindie_deploy.runs.outcome import one_line
 from mindie_deploy.runs.result import RunResult
 
 STATES = {
-    "ready": "answering",
-    "listening": "answering",
+    "ready": "listening",
+    "listening": "listening",
     "started": "started",
     "starting": "starting",
     "dead": "ended",
     "absent": "none",
 }
-STYLES = {"answering": "green", "started": "cyan", "starting": "cyan", "ended": "bold red", "unknown": "bold yellow"}
+STYLES = {"listening": "green", "started": "cyan", "starting": "cyan", "ended": "bold red", "unknown": "bold yellow"}
+# Each column with the width of the terminal from which on it is shown.
+COLUMNS = {"host": 0, "rank": 60, "daemon": 0, "for": 80, "NPUs": 0, "HBM used": 60, "AICore": 80, "hottest": 80}
+NO_NEWS = ("listening", "started", "none")  # of such a member the last log line is no news
+RIGHT = ("rank", "for", "HBM used", "AICore")
 
 
 @dataclass(frozen=True)
 class MemberStatus:
-    """One host's member; `state` is a word for people, "unknown" where the host could not be asked."""
+    """One host's member; `state` is a word for people, "unknown" where the host could not be asked.
+
+    Only the leader comes to be "listening"; the others end at "started".
+    """
 
     host: str
     rank: int
@@ -42,7 +49,7 @@ class MemberStatus:
     @property
     def running(self) -> bool | None:
         """Whether its container runs; None when that is not known."""
-        return None if self.state == "unknown" else self.state in ("answering", "started", "starting")
+        return None if self.state == "unknown" else self.state in ("listening", "started", "starting")
 
     def to_dict(self) -> dict[str, object]:
         return {
@@ -59,20 +66,38 @@ class MemberStatus:
 
 @dataclass(frozen=True)
 class DeploymentStatus:
-    """All members in rank order. `answering`: all run and the leader's API listens; None when not all is known."""
+    """All members in rank order. `answering`: all run and the leader's API listens; None when not all is known.
+
+    `left_out` are hosts that were not asked because only some were wanted.
+    """
 
     deployment: str
     endpoint: str
     members: tuple[MemberStatus, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def answering(self) -> bool | None:
         states = [member.running for member in self.members]
         if any(state is False for state in states):
             return False
-        if any(state is None for state in states):
+        if self.left_out or any(state is None for state in states):
             return None
         return bool(self.members) and self.members[0].listening is True
+
+    @property
+    def remedy(self) -> str:
+        """What to do about a deployment that does not answer; empty for one that does, or that is not known."""
+        if self.answering is not False and not (self.answering is None and self.left_out):
+            return ""
+        lost = [member.host for member in self.members if member.running is False]
+        if len(lost) == len(self.members):
+            return "mindie-deploy up"
+        if lost:
+            return (
+                f"mindie-deploy logs --host {lost[0]} shows what it has said; mindie-deploy up starts all members again"
+            )
+        return "" if self.answering is None else "mindie-deploy logs --follow shows how the start goes on"
 
     @property
     def since(self) -> str:
@@ -86,16 +111,22 @@ class DeploymentStatus:
             "endpoint": self.endpoint,
             "answering": self.answering,
             "since": self.since or None,
+            "not_asked": list(self.left_out),
             "hosts": {member.host: member.to_dict() for member in self.members},
         }
 
 
-def status_of(result: RunResult, hosts: Sequence[str], deployment: str, endpoint: str) -> DeploymentStatus:
-    """Reads the state of all members from a run of the status playbook."""
+def status_of(
+    result: RunResult, hosts: Sequence[str], deployment: str, endpoint: str, *, limited: bool = False
+) -> DeploymentStatus:
+    """Reads the state of all members from a run of the status playbook; `limited`: only some hosts were asked."""
     problems = {failure.host: failure.message for failure in (*result.failures, *result.unreachable)}
     told = result.of("mindie_status")
-    members = []
+    members, left_out = [], []
     for rank, host in enumerate(hosts):
+        if limited and host not in told and host not in problems:
+            left_out.append(host)
+            continue
         status = told.get(host, {}).get("status")
         if not isinstance(status, Mapping):
             words = one_line(problems.get(host, "it was not asked"))
@@ -107,7 +138,7 @@ def status_of(result: RunResult, hosts: Sequence[str], deployment: str, endpoint
             MemberStatus(
                 host=host,
                 rank=rank,
-                state="answering" if listening else state,
+                state="listening" if listening else state,
                 message=one_line(str(status.get("message") or "")),
                 since=str(status.get("since") or ""),
                 listening=listening if isinstance(listening, bool) else None,
@@ -115,7 +146,7 @@ def status_of(result: RunResult, hosts: Sequence[str], deployment: str, endpoint
                 npus_unknown=str(status.get("npus_unknown") or ""),
             )
         )
-    return DeploymentStatus(deployment, endpoint, tuple(members))
+    return DeploymentStatus(deployment, endpoint, tuple(members), tuple(left_out))
 
 
 def members_text(status: DeploymentStatus) -> list[str]:
@@ -123,61 +154,64 @@ def members_text(status: DeploymentStatus) -> list[str]:
     lines = []
     for member in status.members:
         running = {True: "its daemon runs", False: "nothing runs", None: "unknown"}[member.running]
-        detail = f" ({member.message})" if member.message and member.state != "none" else ""
+        detail = f" ({member.message})" if member.message and member.state not in NO_NEWS else ""
         lines.append(f"{member.host}: {running}{detail}")
     return lines
 
 
-def status_view(status: DeploymentStatus) -> RenderableType:
-    """Returns the status for a terminal."""
-    return Group(*_parts(status))
+def status_view(status: DeploymentStatus, width: int) -> RenderableType:
+    """Returns the status for a terminal of this many characters; a narrow one gets the columns that matter most."""
+    return Group(*_parts(status, width))
 
 
-def _parts(status: DeploymentStatus) -> Iterator[RenderableType]:
+def _parts(status: DeploymentStatus, width: int) -> Iterator[RenderableType]:
     word, style = {
         True: ("answering", "bold green"),
         False: ("not answering", "bold red"),
-        None: ("unknown", "yellow"),
+        None: ("not all hosts were asked" if status.left_out else "unknown", "yellow"),
     }[status.answering]
     head = Text.assemble((status.deployment, "bold"), "  ", (word, style))
     if status.answering:
         head.append(f"  for {_age(status.since)}  {status.endpoint}")
     yield head
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("host", "rank", "daemon", "for", "NPUs", "HBM used", "AICore", "hottest"):
-        table.add_column(
-            column, no_wrap=True, justify="right" if column in ("rank", "for", "HBM used", "AICore") else "left"
-        )
-    for member in status.members:
-        table.add_row(
-            member.host,
-            str(member.rank),
-            Text(member.state, STYLES.get(member.state, "")),
-            _age(member.since) if member.since else "-",
-            *_npu_cells(member),
-        )
+    rows = [_row(member) for member in status.members]
+    columns = [column for column in COLUMNS if width >= COLUMNS[column]]
+    for column in columns:
+        table.add_column(column, no_wrap=True, justify="right" if column in RIGHT else "left")
+    for row in rows:
+        table.add_row(*(row[column] for column in columns))
     yield table
     for member in status.members:
-        # Of a member that is well its last log line is no news.
-        if member.message and member.state not in ("answering", "started", "none"):
+        if member.message and member.state not in NO_NEWS:
             yield Text.assemble((f"{member.host}: ", "bold"), member.message)
 
 
-def _npu_cells(member: MemberStatus) -> list[Text]:
+def _row(member: MemberStatus) -> dict[str, Text]:
+    return {
+        "host": Text(member.host),
+        "rank": Text(str(member.rank)),
+        "daemon": Text(member.state, STYLES.get(member.state, "")),
+        "for": Text(_age(member.since) if member.since else "-"),
+        **_npu_cells(member),
+    }
+
+
+def _npu_cells(member: MemberStatus) -> dict[str, Text]:
     if not member.npus:
-        return [Text("?", "yellow"), Text("-"), Text("-"), Text("-")]
+        return {"NPUs": Text("?", "yellow"), "HBM used": Text("-"), "AICore": Text("-"), "hottest": Text("-")}
     healthy = sum(str(npu.get("health", "")).upper() == "OK" for npu in member.npus)
     style = "" if healthy == len(member.npus) else "bold red"
     used, total = (_sum(member.npus, key) for key in ("hbm_used_mib", "hbm_total_mib"))
     hbm = f"{used / 1024:.0f}/{total / 1024:.0f} GiB" if used is not None and total else "?"
     cores = [npu["aicore_percent"] for npu in member.npus if isinstance(npu.get("aicore_percent"), int | float)]
     heat = [npu["temperature_c"] for npu in member.npus if isinstance(npu.get("temperature_c"), int | float)]
-    return [
-        Text(f"{healthy}/{len(member.npus)} OK", style),
-        Text(hbm),
-        Text(f"{sum(cores) / len(cores):.0f} %" if cores else "?"),
-        Text(f"{max(heat):.0f} C" if heat else "?"),
-    ]
+    return {
+        "NPUs": Text(f"{healthy}/{len(member.npus)} OK", style),
+        "HBM used": Text(hbm),
+        "AICore": Text(f"{sum(cores) / len(cores):.0f} %" if cores else "?"),
+        "hottest": Text(f"{max(heat):.0f} C" if heat else "?"),
+    }
 
 
 def _sum(npus: Sequence[Mapping[str, Any]], key: str) -> float | None:
