@@ -136,23 +136,26 @@ import errno
 import fcntl
 import hashlib
 import http.client
-import json
 import os
 import re
 import shutil
 import stat
 import sys
-import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import quote, urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.mindie_weights_source import BrokenError, Directory, FetchError, Http
+from ansible.module_utils.mindie_weights_state import (
+    identity,
+    incoming_directory,
+    read_json,
+    state_paths,
+    write_json,
+)
 
 BLOCK = 1024 * 1024
-SECRET_HEADER = "X-Mindie-Deploy-Secret"
-CONNECT_TIMEOUT_S = 10
 FILE_MODE = 0o640
 DIRECTORY_MODE = 0o750
 SHA256 = re.compile(r"[0-9a-f]{64}\Z")
@@ -160,60 +163,6 @@ MOST_FILES = 20000
 LARGEST_FILE = 1 << 50
 # These tell a reader that the shards are there, so they come last.
 LAST = ("model.safetensors.index.json", "config.json")
-
-
-class FetchError(Exception):
-    """Ends the run; something to tell the operator without a traceback."""
-
-
-class BrokenError(Exception):
-    """A connection broke or gave nonsense: worth another try."""
-
-
-def state_paths(state_directory, directory):
-    """Returns the paths of (proof, manifest, progress) for a model directory; the same as in mindie_weights_scan."""
-    key = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
-    base = os.path.join(state_directory, "weights", key)
-    return base + ".proof.json", base + ".json", base + ".progress.json"
-
-
-def incoming_directory(final):
-    """Where files are until they are proven; the same as in mindie_weights_scan."""
-    name = "." + os.path.basename(final) + ".incoming"
-    parent = os.path.dirname(final)
-    if os.path.isdir(final) and os.stat(final).st_dev != os.stat(parent).st_dev:
-        return os.path.join(final, name)
-    return os.path.join(parent, name)
-
-
-def identity(info):
-    """What must not have changed for a remembered sha256 to hold; the same as in mindie_weights_scan."""
-    return "%d:%d:%d:%d" % (info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
-
-
-def write_json(path, value, mode):
-    directory = os.path.dirname(path)
-    os.makedirs(directory, mode=0o750, exist_ok=True)
-    handle, beside = tempfile.mkstemp(prefix="." + os.path.basename(path), dir=directory)
-    try:
-        with os.fdopen(handle, "w") as out:
-            json.dump(value, out)
-            out.flush()
-            os.fchmod(out.fileno(), mode)
-            os.fsync(out.fileno())
-        os.rename(beside, path)
-    except BaseException:
-        os.unlink(beside)
-        raise
-
-
-def read_json(path):
-    try:
-        with open(path, "rb") as handle:
-            value = json.loads(handle.read().decode("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def flush_directory(path):
@@ -259,7 +208,7 @@ class Proof(object):
 
     def __init__(self, path):
         self.path = path
-        self.stored = read_json(path)
+        self.stored = read_json(path) or {}
         files = self.stored.get("files")
         self.files = files if isinstance(files, dict) else {}
         self.lock = threading.Lock()
@@ -284,89 +233,6 @@ class Proof(object):
         self.stored["files"] = self.files
         write_json(self.path, self.stored, 0o600)
         self.saved = time.monotonic()
-
-
-class Directory(object):
-    """A source on this host (a shared mount, or the source host's own directory)."""
-
-    def __init__(self, path, label):
-        self.path, self.label = path, label
-        if not os.path.isdir(path):
-            raise FetchError("the source directory %s does not exist on %s" % (path, label))
-
-    def open(self, name, offset, size):
-        try:
-            handle = open(os.path.join(self.path, name), "rb", buffering=0)  # noqa: SIM115  (the caller closes it)
-        except OSError as error:
-            raise FetchError("%s on %s: %s" % (os.path.join(self.path, name), self.label, error.strerror)) from None
-        found = os.fstat(handle.fileno()).st_size
-        if found != size:
-            handle.close()
-            raise FetchError("%s/%s has %d bytes and the manifest says %d" % (self.path, name, found, size))
-        handle.seek(offset)
-        return handle
-
-    def forget(self):
-        pass
-
-
-class Http(object):
-    """A source that another host serves. One connection for each thread, used again. Proxies are never asked."""
-
-    def __init__(self, url, secret_file, timeout):
-        self.label = url
-        parts = urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname:
-            raise FetchError("the source %r is not an http:// URL" % url)
-        self.address, self.port, self.base = parts.hostname, parts.port or 80, parts.path.rstrip("/") + "/"
-        self.timeout = timeout
-        self.mine = threading.local()
-        try:
-            with open(secret_file) as handle:
-                self.secret = handle.read(4096).strip()
-        except OSError as error:
-            raise FetchError("the secret file %s: %s" % (secret_file, error.strerror)) from None
-
-    def connection(self):
-        if getattr(self.mine, "connection", None) is None:
-            connection = http.client.HTTPConnection(self.address, self.port, timeout=CONNECT_TIMEOUT_S)
-            connection.connect()
-            connection.sock.settimeout(self.timeout)
-            self.mine.connection = connection
-        return self.mine.connection
-
-    def forget(self):
-        """After trouble a connection may hold the rest of an old answer."""
-        connection = getattr(self.mine, "connection", None)
-        self.mine.connection = None
-        if connection is not None:
-            connection.close()
-
-    def open(self, name, offset, size):
-        headers = {SECRET_HEADER: self.secret}
-        if offset:
-            headers["Range"] = "bytes=%d-" % offset
-        connection = self.connection()
-        connection.request("GET", self.base + quote(name), headers=headers)
-        answer = connection.getresponse()
-        if answer.status in (403, 404, 416):
-            reasons = {
-                403: "it refuses our secret: another run started it, run the sync again",
-                404: "it does not have the file",
-                416: "its file is shorter than the manifest says",
-            }
-            raise FetchError("%s from %s: %s" % (name, self.label, reasons[answer.status]))
-        if answer.status != (206 if offset else 200):
-            raise BrokenError("it answers with status %d" % answer.status)
-        place = "bytes %d-%d/%d" % (offset, size - 1, size)
-        if offset and answer.getheader("Content-Range") != place:
-            raise FetchError("%s from %s is %s, not %s" % (name, self.label, answer.getheader("Content-Range"), place))
-        if answer.length != size - offset:
-            raise FetchError(
-                "%s from %s would have %s bytes and the manifest says %d"
-                % (name, self.label, "unknown" if answer.length is None else answer.length + offset, size)
-            )
-        return answer
 
 
 class Transfer(object):

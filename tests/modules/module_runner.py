@@ -9,9 +9,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import ansible.module_utils
 from ansible.module_utils.testing import patch_module_args
 
-MODULES = Path(__file__).resolve().parents[2] / "plugins" / "modules"
+PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
+MODULES, UTILITIES = PLUGINS / "modules", PLUGINS / "module_utils"
+# Ansible sends a module with the utilities that it imports; here they are found where they stand.
+ansible.module_utils.__path__.append(str(UTILITIES))
 
 
 def load(name: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from mindie_deploy.hosts.facts import HostFacts, Unknown
 from mindie_deploy.hosts.read import read
 from tests.hosts.test_read import SETTINGS
 from tests.hosts.typecheck import mismatch
-from tests.modules.module_runner import MODULES, load, run
+from tests.modules.module_runner import MODULES, UTILITIES, load, run
 
 MODULE = MODULES / "mindie_collect.py"
 OLD_PYTHON = Path(os.environ.get("PYTHON37", "/root/.pyenv/versions/3.7.16/bin/python"))
@@ -265,7 +266,12 @@ def test_it_runs_through_ansible() -> None:
         *("localhost", "-i", "localhost,", "-c", "local", "-m", "mindie_collect", "-a", json.dumps(arguments)),
         *("-e", f"ansible_python_interpreter={sys.executable}"),
     ]
-    environment = {**os.environ, "ANSIBLE_LIBRARY": str(MODULES), "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
+    environment = {
+        **os.environ,
+        "ANSIBLE_LIBRARY": str(MODULES),
+        "ANSIBLE_MODULE_UTILS": str(UTILITIES),
+        "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+    }
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     result = json.loads(ended.stdout[ended.stdout.index("{") :])
@@ -273,7 +279,8 @@ def test_it_runs_through_ansible() -> None:
 
 
 def test_the_source_is_python_3_7() -> None:
-    ast.parse(MODULE.read_text(encoding="utf-8"), feature_version=(3, 7))
+    for path in (MODULE, *UTILITIES.glob("*.py")):
+        ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 7))
 
 
 @pytest.mark.skipif(not OLD_PYTHON.exists(), reason="there is no Python 3.7 on this machine")
@@ -282,6 +289,8 @@ def test_it_runs_with_python_3_7(tmp_path: Path) -> None:
     package.mkdir(parents=True)
     (tmp_path / "ansible" / "__init__.py").touch()
     (package / "__init__.py").touch()
+    for path in UTILITIES.glob("*.py"):
+        shutil.copy(path, package)
     (package / "basic.py").write_text("class AnsibleModule(object):\n    pass\n")
     script = (
         "import json, sys; sys.path[:0] = [sys.argv[1], sys.argv[2]]; import mindie_collect as module; "

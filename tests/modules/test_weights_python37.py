@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.modules.module_runner import MODULES
+from tests.modules.module_runner import MODULES, UTILITIES
 from tests.modules.weights_world import World
 
 NAMES = ("mindie_weights_scan", "mindie_weights_serve", "mindie_weights_fetch")
@@ -62,6 +62,8 @@ def test_scan_serve_and_fetch_run_on_it(tmp_path: Path) -> None:
     package.mkdir(parents=True)
     (package.parent / "__init__.py").touch()
     (package / "__init__.py").touch()
+    for path in UTILITIES.glob("*.py"):
+        shutil.copy(path, package)
     (package / "basic.py").write_text(STAND_IN)
 
     def run(name: str, **arguments: object) -> dict[str, object]:

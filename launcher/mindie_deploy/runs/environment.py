@@ -13,6 +13,7 @@ from mindie_deploy.content import content_directory
 
 OUR_PATHS = {
     "ANSIBLE_LIBRARY": ("library", "plugins/modules"),
+    "ANSIBLE_MODULE_UTILS": ("module_utils", "plugins/module_utils"),
     "ANSIBLE_ACTION_PLUGINS": ("action_plugins", "plugins/action"),
     "ANSIBLE_FILTER_PLUGINS": ("filter_plugins", "plugins/filter"),
     "ANSIBLE_ROLES_PATH": ("roles_path", "roles"),

@@ -1,0 +1,62 @@
+# Copyright: the mindie-deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Where the state of the weights on a host is, and how it is read and written: shared by scan and fetch."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import hashlib
+import json
+import os
+import tempfile
+
+LARGEST = 256 * 1024 * 1024  # bytes of a file of ours; a larger one is not ours
+
+
+def state_paths(state_directory, directory):
+    """Returns the paths of (proof, manifest, progress) for a model directory."""
+    key = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
+    base = os.path.join(state_directory, "weights", key)
+    return base + ".proof.json", base + ".json", base + ".progress.json"
+
+
+def incoming_directory(final):
+    """Where a transfer into final keeps what is not proven yet: beside it, inside it when it is a mount point."""
+    name = "." + os.path.basename(final) + ".incoming"
+    parent = os.path.dirname(final)
+    if os.path.isdir(final) and os.stat(final).st_dev != os.stat(parent).st_dev:
+        return os.path.join(final, name)
+    return os.path.join(parent, name)
+
+
+def identity(info):
+    """What must stay the same for a remembered sha256 to hold: writing changes mtime, setting mtime changes ctime."""
+    return "%d:%d:%d:%d" % (info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+
+
+def write_json(path, value, mode):
+    """Writes beside the path, flushes, renames."""
+    directory = os.path.dirname(path)
+    os.makedirs(directory, mode=0o750, exist_ok=True)
+    handle, beside = tempfile.mkstemp(prefix="." + os.path.basename(path), dir=directory)
+    try:
+        with os.fdopen(handle, "w") as out:
+            json.dump(value, out)
+            out.flush()
+            os.fchmod(out.fileno(), mode)
+            os.fsync(out.fileno())
+        os.rename(beside, path)
+    except BaseException:
+        os.unlink(beside)
+        raise
+
+
+def read_json(path):
+    """Returns the JSON object in a file of ours, or None when it is missing or damaged (then it is made again)."""
+    try:
+        with open(path, "rb") as handle:
+            value = json.loads(handle.read(LARGEST).decode("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
