@@ -60,6 +60,7 @@ class ActionModule(ActionBase):
         return {
             "id": str(task_vars.get("mindie_deploy_run_id") or f"{stamp}-{uuid.uuid4().hex[:8]}"),
             "owner": str(task_vars.get("mindie_deploy_owner") or f"{getpass.getuser()}@{socket.gethostname()}"),
+            "process": int(task_vars.get("mindie_deploy_process") or 0),
             "reason": str(task_vars.get("mindie_deploy_reason") or "ansible-playbook"),
         }
 

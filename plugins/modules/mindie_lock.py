@@ -39,6 +39,10 @@ options:
     description: What the run is for.
     type: str
     default: ""
+  process:
+    description: Id of the launcher's process on the controller; 0 when there is none.
+    type: int
+    default: 0
 author:
   - mindie-deploy
 attributes:
@@ -143,6 +147,7 @@ def main():
             "run_id": {"type": "str", "default": ""},
             "owner": {"type": "str", "default": ""},
             "reason": {"type": "str", "default": ""},
+            "process": {"type": "int", "default": 0},
         },
         required_if=[("state", "taken", ("run_id",)), ("state", "released", ("run_id",))],
         supports_check_mode=True,
@@ -152,6 +157,7 @@ def main():
         "run_id": run_id,
         "owner": module.params["owner"],
         "reason": module.params["reason"],
+        "process": module.params["process"],
         "since": time.time(),
     }
     try:

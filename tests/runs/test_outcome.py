@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
@@ -97,3 +98,25 @@ def test_hostile_events_are_read_without_a_fault() -> None:
     assert Event("verbose", stdout="mindie-deploy: {not json").progress is None
     assert Event("verbose", stdout='mindie-deploy: {"host": 1}').progress is None
     assert Event("verbose", stdout="mindie-deploy: [1]").progress is None
+
+
+@pytest.mark.parametrize(
+    ("owner", "pid", "remedy"),
+    [
+        (f"anna@{socket.gethostname()}", 2**22 + 5, "mindie-deploy lock release, then"),  # above the largest pid
+        (f"anna@{socket.gethostname()}", 0, "wait for that run"),
+        ("anna@elsewhere", 2**22 + 5, "wait for that run"),
+    ],
+)
+def test_a_lock_whose_run_is_gone_says_so(owner: str, pid: int, remedy: str) -> None:
+    lock = {"owner": owner, "process": pid}
+    error = error_of(run_of(failed("mindie_lock", msg="anna holds it", locked=True, lock=lock)), writes=True)
+    assert error is not None
+    assert error.exit_code == ExitCode.LOCKED
+    assert error.remedy.startswith(remedy)
+
+
+def test_failures_are_named_task_by_task_in_rank_order() -> None:
+    events = [failed("copy", host, task, msg=f"{task} on {host}") for task in ("B", "A") for host in ("h2", "h1")]
+    told = run_of(*events).in_order(("h1", "h2"))
+    assert [(one.task, one.host) for one in told.failures] == [("B", "h1"), ("B", "h2"), ("A", "h1"), ("A", "h2")]

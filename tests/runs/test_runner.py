@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,6 +52,24 @@ def run_and_cancel(content: StubContent, record: RunRecord, command: str, *, gra
     return result
 
 
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Waits for what must come to be."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to be"
+        time.sleep(0.1)
+
+
+def command_lines() -> list[str]:
+    """Returns the command lines of all processes."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit():
+                found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+    return found
+
+
 def nothing_of(record: RunRecord) -> bool:
     """Whether no process carries the mark of a run of this record."""
     for entry in Path("/proc").iterdir():
@@ -81,6 +103,23 @@ def test_what_ignores_the_polite_cancel_is_killed_after_the_grace_time(content: 
     assert result.status == "cancelled"
     assert not result.left_over
     assert nothing_of(record)
+
+
+def test_a_killed_launcher_takes_ansible_with_it(content: StubContent) -> None:
+    begun, effect = content.directory / "begun", content.directory / "effect"
+    command = f"touch {begun}; sleep 6; touch {effect}"
+    playbook = content.write_playbook("long", [{"name": "Take long", "ansible.builtin.shell": command}])
+    program = (
+        "import sys; from mindie_deploy.runs.records import RunRecord as Record; "
+        "from mindie_deploy.runs.runner import run_playbook; run_playbook(sys.argv[1], inventory=[sys.argv[2]], record=Record.create('up'))"
+    )
+    launcher = subprocess.Popen([sys.executable, "-c", program, str(playbook), str(content.inventory())])
+    wait_until(begun.exists)
+    launcher.kill()
+    launcher.wait()
+    wait_until(lambda: not any(str(playbook) in words for words in command_lines()))
+    time.sleep(7)
+    assert not effect.exists()
 
 
 def test_a_second_cancel_does_not_wait(content: StubContent, record: RunRecord) -> None:

@@ -16,7 +16,7 @@ from mindie_deploy.cli.terminal import duration
 from mindie_deploy.errors import CancelledError, ExitCode, NotReadyError, RunFailedError, UnreachableError, UsageError
 from mindie_deploy.mindie.container import container_name
 from mindie_deploy.remote.log_streams import LogLine, LogSource, stream
-from mindie_deploy.runs.outcome import error_of, unreachable
+from mindie_deploy.runs.outcome import abandoned, error_of, unreachable
 from mindie_deploy.runs.result import RunResult
 
 COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_red")
@@ -154,5 +154,6 @@ def _locks(result: RunResult) -> list[str]:
             lines.append(f"{host}: free")
             continue
         age = duration(float(held.get("age_s") or 0))
-        lines.append(f"{host}: held by {held.get('owner')} for {age}: {held.get('reason')}, run {held.get('run_id')}")
+        line = f"{host}: held by {held.get('owner')} for {age}: {held.get('reason')}, run {held.get('run_id')}"
+        lines.append(line + (", whose process is gone" if abandoned(held) else ""))
     return lines

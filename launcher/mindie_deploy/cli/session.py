@@ -55,6 +55,7 @@ class Session:
         variables = {
             "mindie_deploy_run_id": self.record.run_id,
             "mindie_deploy_owner": owner(),
+            "mindie_deploy_process": os.getpid(),
             "mindie_deploy_reason": f"mindie-deploy {self.verb}",
             "mindie_deploy_record_directory": str(self.record.directory),
             **(extra or {}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mindie_deploy.errors import (
     CancelledError,
@@ -14,6 +14,7 @@ from mindie_deploy.errors import (
     UnreachableError,
     UsageError,
 )
+from mindie_deploy.runs import processes
 from mindie_deploy.runs.result import Failure, RunResult
 
 # Actions whose failure has a meaning of its own, the gravest first. mindie_weights* and all others: exit code 5.
@@ -70,6 +71,14 @@ def ssh_remedy(words: str) -> str:
     return "check the address, power, network and sshd of the host; try: ssh HOST true"
 
 
+def abandoned(lock: object) -> bool:
+    """Tells whether the run that holds a lock certainly does not work any more."""
+    if not isinstance(lock, Mapping):
+        return False
+    pid = lock.get("process")
+    return isinstance(pid, int) and processes.gone(str(lock.get("owner") or ""), pid)
+
+
 def one_line(text: str, longest: int = 400) -> str:
     """Returns the text on one line, shortened."""
     words = " ".join(text.split())
@@ -87,10 +96,12 @@ def _of_action(action: str, failures: Sequence[Failure]) -> MindieDeployError:
             return RunFailedError(_tasks_text(failures), "see the record of the run")
         hosts = ", ".join(dict.fromkeys(failure.host for failure in held))
         message = held[0].message.partition(". Wait for it")[0]
-        return LockedError(
-            f"{message}\n  on {hosts}; nothing was touched",
-            "wait for that run, or, when it is certainly dead: mindie-deploy lock release",
-        )
+        if abandoned(held[0].result.get("lock")):
+            message += "; that run has ended without giving it back: its process is gone"
+            remedy = "mindie-deploy lock release, then run this again"
+        else:
+            remedy = "wait for that run, or, when it is certainly dead: mindie-deploy lock release"
+        return LockedError(f"{message}\n  on {hosts}; nothing was touched", remedy)
     if action == JUDGE:
         report = first.result.get("report")
         if not isinstance(report, dict):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -36,6 +37,21 @@ def marked(mark: str) -> dict[int, str]:
         if state != "Z" and not words.endswith("[mux]"):
             found[int(entry.name)] = words
     return found
+
+
+def gone(owner: str, pid: int) -> bool:
+    """Tells whether the launcher `pid` of "user@controller" has certainly ended: it ran on this machine, and does not.
+
+    False where that cannot be known: on another machine, or without a process id.
+    """
+    if pid <= 0 or owner.rpartition("@")[2] != socket.gethostname() or not PROC.is_dir():
+        return False
+    try:
+        return b"mindie-deploy" not in (PROC / str(pid) / "cmdline").read_bytes()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 def end(mark: str, group_leader: int | None, patience: float) -> dict[int, str]:

@@ -66,12 +66,17 @@ class RunResult:
     def in_order(self, hosts: Sequence[str]) -> RunResult:
         """Returns the same result with its hosts in the given order, not in the order in which they answered."""
         place = {host: number for number, host in enumerate(hosts)}
+        tasks = list(dict.fromkeys(failure.task for failure in self.failures))
 
         def key(pair: tuple[str, object]) -> int:
             return place.get(pair[0], len(place))
 
         return replace(
             self,
+            failures=tuple(
+                sorted(self.failures, key=lambda one: (tasks.index(one.task), place.get(one.host, len(place))))
+            ),
+            unreachable=tuple(sorted(self.unreachable, key=lambda one: place.get(one.host, len(place)))),
             stats=dict(sorted(self.stats.items(), key=key)),
             results={action: dict(sorted(told.items(), key=key)) for action, told in self.results.items()},
         )

@@ -7,6 +7,7 @@
 - Host keys are checked unless the operator says otherwise.
 - The event handler only queues.
 - A cancel first sends SIGINT to ansible-playbook itself; the hard way finds all processes of the run.
+- A launcher that is killed takes Ansible with it.
 - A run that matched no host, or not all that belong to it, is a failure.
 """
 
@@ -36,8 +37,6 @@ from mindie_deploy.runs.result import Collector, RunResult
 POLL_S = 0.2
 # How long workers may take to end by themselves after ansible-playbook has.
 WORKERS_PATIENCE_S = 3.0
-# Writes its own process id and becomes the command: ansible-runner does not tell whom to signal.
-LAUNCH = 'echo $$ > "$0.new" && mv "$0.new" "$0" && exec "$@"'
 
 
 def run_playbook(
@@ -75,11 +74,8 @@ def run_playbook(
         added = {**ansible_environment(), **(environment or {}), processes.MARK: mark}
         configuration = _configuration(private, added)
         configuration.command = [
-            "/bin/sh",
-            "-c",
-            LAUNCH,
-            str(child.pid_file),
             # -P: the working directory must not shadow Python's modules.
+            *(sys.executable, "-P", "-m", "mindie_deploy.runs.leash", str(child.pid_file), str(os.getpid())),
             *(sys.executable, "-P", "-m", "ansible", "playbook"),
             *_arguments(path, inventory, limit, check, diff, forks, tags, verbosity),
             *_extra_variables(private, extra_variables),
