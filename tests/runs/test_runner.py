@@ -111,7 +111,8 @@ def test_a_killed_launcher_takes_ansible_with_it(content: StubContent) -> None:
     playbook = content.write_playbook("long", [{"name": "Take long", "ansible.builtin.shell": command}])
     program = (
         "import sys; from mindie_deploy.runs.records import RunRecord as Record; "
-        "from mindie_deploy.runs.runner import run_playbook; run_playbook(sys.argv[1], inventory=[sys.argv[2]], record=Record.create('up'))"
+        "from mindie_deploy.runs.runner import run_playbook; "
+        "run_playbook(sys.argv[1], inventory=[sys.argv[2]], record=Record.create('up'))"
     )
     launcher = subprocess.Popen([sys.executable, "-c", program, str(playbook), str(content.inventory())])
     wait_until(begun.exists)
