@@ -12,12 +12,13 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from mindie_deploy.cluster.hosts import hosts_in_rank_order
+from mindie_deploy.cluster.names import container_name
 from mindie_deploy.cluster.parallel import validate
 from mindie_deploy.cluster.problems import SettingProblem, SettingsError
 from mindie_deploy.cluster.settings import INTERNAL_VARIABLES, Settings
 from mindie_deploy.errors import UsageError
 from mindie_deploy.mindie.config import config
-from mindie_deploy.mindie.container import container_name, deployment_directory
+from mindie_deploy.mindie.container import deployment_directory
 from mindie_deploy.plain import plain
 
 GROUP = "mindie"

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
 
+from mindie_deploy.cluster.names import DEPLOYMENT_LABEL, container_name
 from mindie_deploy.cluster.settings import Settings
 from mindie_deploy.hosts.collection import status_specification
 from mindie_deploy.hosts.read import read_overview
-from mindie_deploy.mindie.container import container_name
-from mindie_deploy.mindie.gang import STARTED_LINE, member_from_observation
+from mindie_deploy.mindie.gang import STARTED_LINE, Member, member_from_observation
 from mindie_deploy.plain import plain
 
 
@@ -55,6 +55,10 @@ class ActionModule(ActionBase):
             }
             for npu in getattr(overview, "npus", ())
         ]
+        if observation["exists"] and observation["labels"].get(DEPLOYMENT_LABEL) != settings.deployment:
+            # What it prints is not ours to show.
+            member = Member(me, "foreign", f"a container named {container_name(settings)} that is not ours is here")
+            observation.update(running=False, listening=False, log_tail="")
         result["status"] = {
             "container": {key: observation[key] for key in ("running", "exit_code", "started_at", "finished_at")}
             if observation["exists"]

@@ -165,6 +165,7 @@ def look(parameters):
         "exists": found is not None,
         "running": False,
         "exit_code": None,
+        "labels": {},
         "error": "",
         "started_at": "",
         "finished_at": "",
@@ -177,6 +178,7 @@ def look(parameters):
     }
     if found is None:
         return seen
+    seen["labels"] = (found.get("Config") or {}).get("Labels") or {}
     state = found.get("State") or {}
     for key, name in (("Running", "running"), ("ExitCode", "exit_code"), ("Error", "error")):
         seen[name] = state.get(key)

@@ -229,7 +229,7 @@ def test_status_of_what_does_not_run_ends_with_7_and_says_what_to_do(command: Co
     code, out, err = command("status")
     assert code == 7
     assert "not answering" in out
-    assert "next: mindie-deploy logs --host host2" in err
+    assert "next: mindie-deploy up starts all members again" in err
     command.answer(status=absent)
     code, _out, err = command("status")
     assert (code, err.rstrip().splitlines()[-1]) == (7, "next: mindie-deploy up")

@@ -18,6 +18,7 @@ from tests.hosts.typecheck import mismatch
 SETTINGS = cast(
     Any,
     SimpleNamespace(
+        deployment="deepseek-r1",
         model_path="/data/models/R1",
         npus_per_host=8,
         npu_smi_path="",

@@ -67,6 +67,7 @@ def quantized(**values: Any) -> dict[str, Any]:
     return {"weights": weights(configuration={"torch_dtype": "bfloat16", **values})}
 
 
+OTHERS = {"mindie-deploy.deployment": "qwen"}
 FAILING = [
     Case("npu.tool-present", {"npu_smi": PathState("/usr/local/bin/npu-smi", False)}, says="does not exist"),
     Case("npu.tool-present", {"npu_smi": PathState("/usr/local/bin/npu-smi", True, "directory")}, says="directory"),
@@ -117,11 +118,16 @@ FAILING = [
     Case("docker.image", {"image": None}, severity="info", settings={"image_archive": "/data/mindie.tar"}),
     Case("docker.image-same", {"image": image(id=OTHER_IMAGE_ID)}, says="a1a1"),
     Case("docker.image-arch", {"image": image(architecture="amd64")}, says="amd64"),
+    Case("docker.name-free", {"engine": engine(container("deepseek-r1-mindie"))}, says="deepseek-r1-mindie (vllm"),
+    Case(
+        "docker.name-free",
+        {"engine": engine(container("deepseek-r1-mindie", npus=(), running=False, labels=OTHERS))},
+    ),
     Case("docker.conflict", {"engine": engine(container(npus=(4, 5)))}, (4, 5), says="other (vllm:0.9)"),
     Case("docker.conflict", {"engine": engine(container(npus=(), privileged=True))}, severity="info"),
     Case(
         "docker.conflict",
-        {"engine": engine(container(npus=(5,), labels={"mindie-deploy.deployment": "qwen"}))},
+        {"engine": engine(container(npus=(5,), labels=OTHERS))},
         (5,),
         says="deployment qwen",
     ),
@@ -271,6 +277,7 @@ UNREADABLE = [
     Case("devices.svm-hdc", {"devices": UNKNOWN}),
     Case("install-info", {"install_info": UNKNOWN}),
     Case("docker.version", {"engine": UNKNOWN}),
+    Case("docker.name-free", {"engine": UNKNOWN}),
     Case("docker.image", {"image": UNKNOWN}),
     Case("docker.image-same", {"image": UNKNOWN}),
     Case("docker.image-arch", {"image": image(architecture=None)}),

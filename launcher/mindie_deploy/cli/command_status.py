@@ -13,8 +13,8 @@ from mindie_deploy.cli.options import InventoryOption, JsonOption, LimitOption, 
 from mindie_deploy.cli.session import session
 from mindie_deploy.cli.status_view import status_of, status_view
 from mindie_deploy.cli.terminal import duration
+from mindie_deploy.cluster.names import container_name
 from mindie_deploy.errors import CancelledError, ExitCode, NotReadyError, RunFailedError, UnreachableError, UsageError
-from mindie_deploy.mindie.container import container_name
 from mindie_deploy.remote.log_streams import LogLine, LogSource, stream
 from mindie_deploy.runs.outcome import abandoned, error_of, unreachable
 from mindie_deploy.runs.result import RunResult

@@ -94,9 +94,9 @@ class DeploymentStatus:
         if len(lost) == len(self.members):
             return "mindie-deploy up"
         if lost:
-            return (
-                f"mindie-deploy logs --host {lost[0]} shows what it has said; mindie-deploy up starts all members again"
-            )
+            said = [member.host for member in self.members if member.state == "ended"]
+            logs = f"mindie-deploy logs --host {said[0]} shows what it has said; " if said else ""
+            return f"{logs}mindie-deploy up starts all members again"
         return "" if self.answering is None else "mindie-deploy logs --follow shows how the start goes on"
 
     @property

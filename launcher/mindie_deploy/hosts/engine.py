@@ -6,19 +6,22 @@ import json
 import re
 from collections.abc import Mapping
 
+from mindie_deploy.cluster.names import DEPLOYMENT_LABEL
 from mindie_deploy.hosts.answer import Answer, number_of, text_of
 from mindie_deploy.hosts.facts import ContainerFacts, EngineFacts, ImageFacts, Reading, Unknown
 from mindie_deploy.hosts.text import excerpt, lines_of
 
 NPU_DEVICE = re.compile(r"/dev/(davinci\w*|devmm_svm|hisi_hdc)")
 VISIBLE_DEVICES = re.compile(r"\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?)*", re.ASCII)
-OWN_LABEL = "mindie-deploy.deployment"
 NO_IMAGE = re.compile(r"no such (image|object)|image not known", re.IGNORECASE)
 VANISHED = re.compile(r"no such (container|object)", re.IGNORECASE)
 
 
-def engine(information: Answer | Unknown, containers: Answer | Unknown) -> Reading[EngineFacts]:
-    """Reads `info` and the container lines. An old Docker client ends `info` with status 0 when the daemon is down."""
+def engine(information: Answer | Unknown, containers: Answer | Unknown, own_name: str = "") -> Reading[EngineFacts]:
+    """Reads `info` and the container lines, of which those that concern NPUs, or have our container's name, are kept.
+
+    An old Docker client ends `info` with status 0 when the daemon is down.
+    """
     if isinstance(information, Unknown):
         return information
     told = _object(information.stdout)
@@ -38,7 +41,7 @@ def engine(information: Answer | Unknown, containers: Answer | Unknown) -> Readi
         version=version,
         root=text_of(told.get("DockerRootDir")) or text_of(_inner(told, "store", "graphRoot")) or None,
         architecture=text_of(told.get("Architecture")) or text_of(_inner(told, "host", "arch")) or None,
-        containers=tuple(container for container in listed if concerns_npus(container)),
+        containers=tuple(one for one in listed if concerns_npus(one) or one.name == own_name),
     )
 
 
@@ -46,7 +49,7 @@ def concerns_npus(container: ContainerFacts) -> bool:
     """Tells whether a container can reach an NPU: by a device, by being privileged, or because it is one of ours."""
     return (
         container.privileged
-        or OWN_LABEL in container.labels
+        or DEPLOYMENT_LABEL in container.labels
         or any(device == "/dev" or NPU_DEVICE.fullmatch(device) for device in container.devices)
     )
 

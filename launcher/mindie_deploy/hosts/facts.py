@@ -160,7 +160,7 @@ class PathState:
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """The container engine: version, where it keeps its data, and its containers that touch NPUs."""
+    """The container engine: version, where it keeps its data, and its containers that touch NPUs or have our name."""
 
     version: str
     root: str | None

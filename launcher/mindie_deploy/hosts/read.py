@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
+from mindie_deploy.cluster.names import container_name
 from mindie_deploy.hosts import answer as answers
 from mindie_deploy.hosts import engine, files, hccn_tool, npu_overview, npu_smi, npu_topology, paths, ports
 from mindie_deploy.hosts.answer import Answer
@@ -42,7 +43,7 @@ def read(
     """
     told = _Collected(collection if isinstance(collection, Mapping) else {})
     npus = range(settings.npus_per_host)
-    the_engine = engine.engine(told.command("engine/info"), told.command("engine/containers"))
+    the_engine = engine.engine(told.command("engine/info"), told.command("engine/containers"), container_name(settings))
     return HostFacts(
         name=name,
         system=system(told.collection),

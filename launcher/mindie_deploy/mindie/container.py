@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from mindie_deploy.cluster.hosts import Host
+from mindie_deploy.cluster.names import DEPLOYMENT_LABEL, container_name
 from mindie_deploy.cluster.paths import inside
 from mindie_deploy.cluster.problems import SettingProblem, SettingsError
 from mindie_deploy.cluster.settings import Settings
 
-LABEL_DEPLOYMENT = "mindie-deploy.deployment"
 LABEL_DIGEST = "mindie-deploy.digest"
 LABEL_RANK = "mindie-deploy.rank"
 
@@ -25,11 +25,6 @@ HOST_PATHS = (
     "/etc/hccn.conf",
     "/etc/ascend_install.info",
 )
-
-
-def container_name(settings: Settings) -> str:
-    """Returns the container's name, the same on every host and whatever the host's rank."""
-    return f"{settings.deployment}-mindie"
 
 
 def deployment_directory(settings: Settings) -> str:
@@ -56,7 +51,7 @@ def container(settings: Settings, host: Host, image_id: str, npu_smi_path: str, 
         "devices": [f"{path}:{path}:rwm" for path in _devices(settings)],
         "mounts": _mounts(settings, directory, npu_smi_path, hccn_tool_path),
         "env_file": f"{directory}/environment",
-        "labels": {LABEL_DEPLOYMENT: settings.deployment, LABEL_RANK: str(host.rank)},
+        "labels": {DEPLOYMENT_LABEL: settings.deployment, LABEL_RANK: str(host.rank)},
         "command": ["/bin/bash", f"{directory}/launch.sh"],
         "ulimits": settings.ulimits,
         # No limit: kernels with a low default end MindIE's many threads with "fork rejected".

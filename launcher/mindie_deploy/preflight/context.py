@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mindie_deploy.cluster.hosts import Host
+from mindie_deploy.cluster.names import DEPLOYMENT_LABEL, container_name
 from mindie_deploy.cluster.settings import Settings
 from mindie_deploy.hosts.facts import ContainerFacts, HostFacts, Npu, Reading, Unknown
 
-DEPLOYMENT_LABEL = "mindie-deploy.deployment"
 NPU_NODE = re.compile(r"/dev/davinci(\d+)")
 NOT_COLLECTED = Unknown("it was not collected")
 
@@ -45,6 +45,11 @@ def own_containers(host: HostFacts, settings: Settings) -> tuple[ContainerFacts,
         for container in host.engine.containers
         if container.running and container.labels.get(DEPLOYMENT_LABEL) == settings.deployment
     )
+
+
+def is_foreign(container: ContainerFacts, settings: Settings) -> bool:
+    """Tells whether a container has our container's name and does not belong to this deployment."""
+    return container.name == container_name(settings) and container.labels.get(DEPLOYMENT_LABEL) != settings.deployment
 
 
 def is_ours_running(host: HostFacts, settings: Settings) -> bool:

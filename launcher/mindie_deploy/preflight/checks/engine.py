@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from mindie_deploy.cluster.names import DEPLOYMENT_LABEL
 from mindie_deploy.hosts.facts import HostFacts, ImageFacts, Unknown
-from mindie_deploy.preflight.context import DEPLOYMENT_LABEL, Context, container_npus
+from mindie_deploy.preflight.context import Context, container_npus, is_foreign
 from mindie_deploy.preflight.finding import Problem
 from mindie_deploy.preflight.majority import odd_hosts
 from mindie_deploy.preflight.registry import check
@@ -114,6 +115,28 @@ def image_architecture(host: HostFacts, context: Context) -> Iterator[Problem]:
 
 
 @check(
+    "docker.name-free",
+    title="another container has the name that ours needs",
+    severity="block",
+    command="docker ps, docker inspect",
+    needs=("engine",),
+    caused_by=RUNNING,
+    why="Containers are found by name. One that does not carry the label of this deployment is not ours, and is never "
+    "touched.",
+    remedy="Rename it (docker rename NAME OTHER) or remove it, or give this deployment another name: "
+    "mindie_deployment.",
+    source="design: only what is ours is changed",
+    skippable=False,
+)
+def name_free(host: HostFacts, context: Context) -> Iterator[Problem]:
+    if isinstance(host.engine, Unknown):
+        return
+    for container in host.engine.containers:
+        if is_foreign(container, context.settings):
+            yield Problem(host.name, f"container {container.name} ({container.image or container.image_id[:19]})")
+
+
+@check(
     "docker.conflict",
     title="another container uses NPUs",
     severity="block",
@@ -131,7 +154,7 @@ def conflict(host: HostFacts, context: Context) -> Iterator[Problem]:
         return
     for container in host.engine.containers:
         owner = container.labels.get(DEPLOYMENT_LABEL)
-        if not container.running or owner == context.settings.deployment:
+        if not container.running or owner == context.settings.deployment or is_foreign(container, context.settings):
             continue
         says = f"container {container.name or container.id[:12]} ({container.image})"
         if owner:
