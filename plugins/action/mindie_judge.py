@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -10,6 +12,7 @@ from mindie_deploy.cluster.hosts import Host
 from mindie_deploy.cluster.settings import Settings
 from mindie_deploy.hosts.read import read
 from mindie_deploy.plain import plain
+from mindie_deploy.preflight.context import local_paths
 from mindie_deploy.preflight.judge import judge
 from mindie_deploy.preflight.unreachable import why
 
@@ -43,7 +46,8 @@ class ActionModule(ActionBase):
         playing = set(task_vars["ansible_play_hosts_all"])
         hosts = [Host(**host) for host in plain(task_vars["mindie_hosts"]) if host["name"] in playing]
         facts = {host.name: facts_of(host.name, task_vars["hostvars"], settings) for host in hosts}
-        report = judge(hosts, facts, settings)
+        absent = [path for path in local_paths(settings) if not os.access(path, os.R_OK)]
+        report = judge(hosts, facts, settings, absent=absent)
         result["report"] = report.to_dict()
         display.display(report.to_text())
         result["changed"] = False

@@ -103,3 +103,10 @@ def test_whatever_passes_keeps_mindies_own_rules(values: dict[str, int], pp: int
     assert sizes.dp == 1 or sizes.dp % hosts == 0
     assert sizes.sp in (1, sizes.tp)
     assert sum(size > 1 for size in (sizes.dp, sizes.cp, sizes.pp)) <= 1
+
+
+def test_a_source_on_a_host_that_is_not_there_is_refused() -> None:
+    hosts = [Host(f"host{rank + 1}", f"10.0.0.{rank + 1}", rank) for rank in range(4)]
+    validate(settings(weights_source="host:host1:/data/x"), hosts)
+    with pytest.raises(SettingsError, match="host9 is no host of this deployment; its hosts are host1"):
+        validate(settings(weights_source="host:host9:/data/x"), hosts)

@@ -361,14 +361,14 @@ ELSEWHERE = {
     "os.hostname-unique",
     "ports.free",
 }
-ELSEWHERE |= {"ports.weights", "settings.check-ids", "weights.tokenizer"}
+ELSEWHERE |= {"ports.weights", "settings.check-ids", "weights.source", "weights.tokenizer"}
 UNREACHABLE = {check.id for check in all_checks().values() if check.scope == "unreachable"}
 
 
 def test_every_check_has_a_failing_and_an_unknown_case() -> None:
     checks = set(all_checks()) - UNREACHABLE
     assert checks - {case.check_id for case in FAILING} == ELSEWHERE
-    assert checks - {case.check_id for case in UNREADABLE} == JUDGE_ABSENCE | {"settings.check-ids"}
+    assert checks - {case.check_id for case in UNREADABLE} == JUDGE_ABSENCE | {"settings.check-ids", "weights.source"}
 
 
 def test_listening_ports_of_a_follower_are_only_mentioned() -> None:

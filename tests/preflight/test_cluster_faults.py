@@ -250,6 +250,23 @@ def test_the_size_of_a_manifest_counts_before_all_others() -> None:
     assert report.verdict == "ok"
 
 
+def test_files_that_the_controller_lacks() -> None:
+    from mindie_deploy.preflight.context import local_paths
+    from mindie_deploy.preflight.judge import judge
+    from tests.preflight.builders import hosts_of, settings
+
+    configured = settings(weights_source="controller:/r1", image_archive="/mindie.tar")
+    assert local_paths(configured) == ("/mindie.tar", "/r1")
+    facts = cluster(host3=healthy_host("host3", 2, image=None))
+    report = judge(hosts_of(facts), facts, configured, absent=local_paths(configured))
+
+    found = {one.check_id: one for one in report.findings if one.severity == "block"}
+    assert set(found) == {"docker.image", "weights.source"}
+    assert "/mindie.tar" in found["docker.image"].evidence[0].says
+    assert "/r1" in found["weights.source"].evidence[0].says
+    assert judge(hosts_of(facts), facts, configured).verdict == "ok"
+
+
 def test_port_1025_taken_on_the_leader() -> None:
     report = judged(cluster(host1=healthy_host("host1", 0, listening=(ListeningPort("127.0.0.1", 1025),))))
 

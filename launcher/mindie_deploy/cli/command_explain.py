@@ -100,9 +100,11 @@ def config_show(
         for name in (name for group in GROUPS for name in group.model_fields):
             value, key = getattr(settings, name), f"mindie_{name}"
             places = places_of(key, files, hosts)
-            if changed and value == getattr(defaults, name):
+            default = value == getattr(defaults, name)
+            if changed and default:
                 continue
-            rows.append((key, _hidden(value), places[-1] if places else "default"))
+            # What is encrypted, or comes from a program, stands in no file as text.
+            rows.append((key, _hidden(value), places[-1] if places else "default" if default else "inventory"))
         one.terminal.json({key: {"value": value, "from": place} for key, value, place in rows})
         if not one.terminal.out.is_terminal:
             # For grep and cut: a line a setting, however long.

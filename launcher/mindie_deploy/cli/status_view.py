@@ -91,10 +91,10 @@ class DeploymentStatus:
         if self.answering is not False and not (self.answering is None and self.left_out):
             return ""
         lost = [member.host for member in self.members if member.running is False]
-        if len(lost) == len(self.members):
+        said = [member.host for member in self.members if member.state == "ended"]
+        if len(lost) == len(self.members) and not said:
             return "mindie-deploy up"
         if lost:
-            said = [member.host for member in self.members if member.state == "ended"]
             logs = f"mindie-deploy logs --host {said[0]} shows what it has said; " if said else ""
             return f"{logs}mindie-deploy up starts all members again"
         return "" if self.answering is None else "mindie-deploy logs --follow shows how the start goes on"

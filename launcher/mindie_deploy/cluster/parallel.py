@@ -64,9 +64,22 @@ def parallel_problems(settings: Settings, host_count: int) -> list[SettingProble
 
 def validate(settings: Settings, hosts: Sequence[Host]) -> None:
     """Checks all rules between settings, those that need the hosts included. Raises SettingsError with all problems."""
-    problems = cross_problems(settings) + parallel_problems(settings, len(hosts))
+    problems = [
+        *cross_problems(settings),
+        *parallel_problems(settings, len(hosts)),
+        *_source_problems(settings, [host.name for host in hosts]),
+    ]
     if problems:
         raise SettingsError(problems)
+
+
+def _source_problems(settings: Settings, names: Sequence[str]) -> Iterator[SettingProblem]:
+    """A source on a host that is not there would make Ansible ask the resolver for a machine of that name."""
+    kind, _, rest = settings.weights_source.partition(":")
+    name = rest.partition(":")[0]
+    if kind == "host" and name not in names:
+        rule = f"{name} is no host of this deployment; its hosts are {', '.join(names)}"
+        yield SettingProblem(f"{PREFIX}weights_source", settings.weights_source, rule)
 
 
 def _problems(settings: Settings, hosts: int) -> Iterator[SettingProblem]:

@@ -118,7 +118,10 @@ class Settings(
                 continue
             values = {host: plain(variables[host].get(name)) for host in hosts}
             if any(not _same(value, values[hosts[0]]) for value in values.values()):
-                told = "; ".join(f"{host}: {shown(value)}" for host, value in values.items())
+                told = "; ".join(
+                    f"{host}: {shown(value) if name in variables[host] else 'not set'}"
+                    for host, value in values.items()
+                )
                 problems.append(SettingProblem(name, values[hosts[0]], f"must be the same on all hosts, is {told}"))
         if problems:
             raise SettingsError(problems)

@@ -20,12 +20,14 @@ NOT_COLLECTED = Unknown("it was not collected")
 class Context:
     """The settings and hosts of one judgement.
 
-    `weights_bytes` is the exact size of the model when a manifest tells it; None: not known.
+    `weights_bytes` is the exact size of the model when a manifest tells it; None: not known. `absent` are those of the
+    controller's files and directories that the settings name (see local_paths) and that are not there.
     """
 
     settings: Settings
     hosts: Sequence[Host]
     weights_bytes: int | None = None
+    absent: frozenset[str] = frozenset()
 
     @property
     def npus(self) -> range:
@@ -34,6 +36,12 @@ class Context:
 
     def is_leader(self, name: str) -> bool:
         return any(host.name == name and host.rank == 0 for host in self.hosts)
+
+
+def local_paths(settings: Settings) -> tuple[str, ...]:
+    """Returns the files and directories on the controller that the settings name."""
+    kind, _, path = settings.weights_source.partition(":")
+    return tuple(filter(None, (settings.image_archive, path if kind == "controller" else "")))
 
 
 def own_containers(host: HostFacts, settings: Settings) -> tuple[ContainerFacts, ...]:

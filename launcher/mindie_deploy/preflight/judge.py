@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from mindie_deploy.cluster.hosts import Host
@@ -26,6 +26,7 @@ def judge(
     settings: Settings,
     *,
     weights_bytes: int | None = None,
+    absent: Collection[str] = (),
 ) -> Report:
     """Judges all hosts with all checks.
 
@@ -35,9 +36,9 @@ def judge(
     mindie_checks_skip let them pass by id.
 
     A host of `hosts` without an entry in `facts` counts as one from which nothing was collected. `weights_bytes` is
-    the model's exact size where a manifest tells it.
+    the model's exact size where a manifest tells it; `absent` are those of context.local_paths that are not there.
     """
-    context = Context(settings, tuple(hosts), weights_bytes)
+    context = Context(settings, tuple(hosts), weights_bytes, frozenset(absent))
     ranked = {host.name: facts.get(host.name, NOTHING) for host in sorted(hosts, key=lambda host: host.rank)}
     order = {name: rank for rank, name in enumerate(ranked)}
     checks = all_checks()

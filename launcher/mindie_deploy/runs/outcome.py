@@ -93,7 +93,9 @@ def _of_action(action: str, failures: Sequence[Failure]) -> MindieDeployError:
     if action == LOCK:
         held = [failure for failure in failures if failure.result.get("locked")]
         if not held:
-            return RunFailedError(_tasks_text(failures), "see the record of the run")
+            return RunFailedError(
+                _tasks_text(failures), "mend what the message says on that host and run again; nothing was touched"
+            )
         hosts = ", ".join(dict.fromkeys(failure.host for failure in held))
         message = held[0].message.partition(". Wait for it")[0]
         if abandoned(held[0].result.get("lock")):
@@ -144,9 +146,13 @@ def _of_tasks(result: RunResult, *, writes: bool) -> MindieDeployError:
 
 
 def _tasks_text(failures: Iterable[Failure]) -> str:
-    """Groups equal messages of several hosts."""
+    """Groups equal messages of several hosts. What cleaning up says once more on a host is not repeated."""
     groups: dict[tuple[str, str], list[str]] = {}
+    told = set()
     for failure in failures:
+        if (failure.host, failure.message) in told:
+            continue
+        told.add((failure.host, failure.message))
         groups.setdefault((failure.task, failure.message), []).append(failure.host)
     return "\n".join(
         f"{', '.join(dict.fromkeys(hosts))}: {task or 'the run'} failed: {message}"

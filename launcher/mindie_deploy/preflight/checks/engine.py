@@ -66,7 +66,13 @@ def image(host: HostFacts, context: Context) -> Iterator[Problem]:
     if host.image is not None:
         return
     says, archive = f"there is no {context.settings.image}", context.settings.image_archive
-    if archive:
+    if archive in context.absent:
+        yield Problem(
+            host.name,
+            f"{says}, and {archive} (mindie_image_archive) is not on the controller, or not readable",
+            remedy="Correct mindie_image_archive: a file on the controller made by docker save.",
+        )
+    elif archive:
         title, remedy = "the image is missing and will be loaded", "Nothing: `up` does it."
         yield Problem(host.name, f"{says}; {archive} has it", severity="info", title=title, remedy=remedy)
     else:

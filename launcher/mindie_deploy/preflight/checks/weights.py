@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from mindie_deploy.hosts.facts import DiskFacts, HostFacts, Unknown, WeightsFacts
 from mindie_deploy.preflight.context import NOT_COLLECTED, Context
-from mindie_deploy.preflight.finding import Problem, Severity
+from mindie_deploy.preflight.finding import CLUSTER, Problem, Severity
 from mindie_deploy.preflight.majority import odd_hosts
 from mindie_deploy.preflight.registry import check
 from mindie_deploy.preflight.sizes import size_text
@@ -56,6 +56,23 @@ def present(host: HostFacts, context: Context) -> Iterator[Problem]:
         return
     state = "is empty" if host.weights.exists else "does not exist"
     yield _or_sync(Problem(host.name, f"{host.weights.path} {state}"), context, f"the weights are missing {SYNC_TITLE}")
+
+
+@check(
+    "weights.source",
+    title="the source of the weights is not there",
+    severity="block",
+    scope="cluster",
+    command="mindie_weights_source",
+    why="`up` proves the weights of every host against their source, and brings what is missing from it.",
+    remedy="Correct mindie_weights_source. If the weights are on every host and the source is gone for good, empty it: "
+    "then the hosts are proven against each other.",
+    source="design: every byte is proven",
+)
+def source(hosts: Mapping[str, HostFacts], context: Context) -> Iterator[Problem]:
+    kind, _, path = context.settings.weights_source.partition(":")
+    if kind == "controller" and path in context.absent:
+        yield Problem(CLUSTER, f"there is no readable directory {path} on the controller")
 
 
 @check(
