@@ -44,9 +44,9 @@ def wait_for(directory: Path, text: str) -> None:
     raise AssertionError(f"{text} was not seen in {directory}")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("numbers", [(signal.SIGINT,), (signal.SIGTERM,), (signal.SIGINT, signal.SIGINT)])
 def test_ctrl_c_during_up_says_what_still_runs_and_gives_the_lock_back(
-    content: StubContent, tmp_path: Path, number: signal.Signals
+    content: StubContent, tmp_path: Path, numbers: tuple[signal.Signals, ...]
 ) -> None:
     running = {"status": {"container": {}, "state": "starting", "message": "loads", "since": "", "npus": []}}
     lock = {"lock": {"run_id": "$RUN_ID"}, "released": {"lock": None, "removed": {"run_id": "$RUN_ID"}}}
@@ -65,7 +65,9 @@ def test_ctrl_c_during_up_says_what_still_runs_and_gives_the_lock_back(
     process = start(content, "up", "--yes", "-i", str(content.inventory()))
     try:
         wait_for(tmp_path / "state", '"text": "mindie-deploy: ')
-        process.send_signal(number)
+        for number in numbers:
+            process.send_signal(number)
+            time.sleep(0.4)
         told, _ = process.communicate(timeout=90)
     finally:
         process.kill()

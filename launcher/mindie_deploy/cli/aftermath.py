@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mindie_deploy.cli.session import Session
 from mindie_deploy.cli.status_view import members_text, status_of
 from mindie_deploy.errors import CancelledError, MindieDeployError
@@ -9,9 +11,9 @@ from mindie_deploy.runs.result import RunResult
 
 
 def cancelled(session: Session, result: RunResult, *, writes: bool) -> CancelledError:
-    """Finds out what a cancelled run has left behind, and returns the error that says so.
+    """Gives the lock back, finds out what a cancelled run has left behind, and returns the error that says so.
 
-    A second Ctrl-C during the look-around ends it with what is known by then.
+    A Ctrl-C more ends the step that it meets, and only that one: a lock that stays would stop the next run.
     """
     lines = ["cancelled" + (f" during: {result.last_task}" if result.last_task else "")]
     for pid, command in result.left_over.items():
@@ -22,19 +24,28 @@ def cancelled(session: Session, result: RunResult, *, writes: bool) -> Cancelled
         )
     if not writes:
         return CancelledError("\n".join([*lines, "  nothing was being changed"]), "")
+    held = "the lock may still be held: mindie-deploy lock status tells"
+    locks = _step(session, _give_lock_back, held)
+    if session.cancel.requested:
+        # Ctrl-C is often pressed twice at once. Only who presses it a third time wants even this to end.
+        locks = _step(session, _give_lock_back, held)
+    members = _step(session, _what_runs, "what runs on the hosts is unknown: the look-around was cancelled")
+    lines += [f"  {line}" for line in (*members, *locks)]
+    if any("its daemon runs" in line for line in members):
+        return CancelledError("\n".join(lines), "mindie-deploy down stops what runs; mindie-deploy up goes on")
+    return CancelledError(
+        "\n".join(lines), "mindie-deploy up goes on where this stopped; mindie-deploy status shows what runs"
+    )
+
+
+def _step(session: Session, step: Callable[[Session], list[str]], otherwise: str) -> list[str]:
+    """Takes a step of the look-around with a cancellation of its own; returns `otherwise` when it was cancelled."""
     session.cancel = session.cancel.renewed()
-    remedy = "mindie-deploy status"
     try:
         with session.cancel.signals():
-            lines += [f"  {line}" for line in _what_runs(session)]
-            lines += [f"  {line}" for line in _give_lock_back(session)]
-        if any("its daemon runs" in line for line in lines):
-            remedy = "mindie-deploy down stops what runs; mindie-deploy up goes on"
-        else:
-            remedy = "mindie-deploy up goes on where this stopped; mindie-deploy status shows what runs"
+            return step(session)
     except KeyboardInterrupt:
-        lines.append("  what runs on the hosts is unknown: the look-around was cancelled")
-    return CancelledError("\n".join(lines), remedy)
+        return [otherwise]
 
 
 def _what_runs(session: Session) -> list[str]:

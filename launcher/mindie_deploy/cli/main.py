@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -79,14 +80,25 @@ def run(arguments: Sequence[str]) -> int:
         # The reader of our output has left, as `head` does. What Python would still flush goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.OK)
-    except Exception as error:
-        notes = getattr(error, "__notes__", [])
-        error.__notes__ = []  # they are told below, once
-        traceback.print_exc()
-        words = f"a fault of mindie-deploy itself: {type(error).__name__}: {error}"
-        _tell(_noted(MindieDeployError(words, "please report this with the lines above"), notes), as_json)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EIO):
+            return _internal(error, as_json)
+        words = f"the output, or a file of this machine, could not be written: {error.strerror}"
+        _tell(MindieDeployError(words, "make room and run again"), as_json)
         return int(ExitCode.INTERNAL)
+    except Exception as error:
+        return _internal(error, as_json)
     return outcome if isinstance(outcome, int) else int(ExitCode.OK)
+
+
+def _internal(error: Exception, as_json: bool) -> int:
+    """Tells a fault of ours, with what is needed to find it."""
+    notes = getattr(error, "__notes__", [])
+    error.__notes__ = []  # they are told below, once
+    traceback.print_exc()
+    words = f"a fault of mindie-deploy itself: {type(error).__name__}: {error}"
+    _tell(_noted(MindieDeployError(words, "please report this with the lines above"), notes), as_json)
+    return int(ExitCode.INTERNAL)
 
 
 def _noted(error: MindieDeployError, notes: Sequence[str]) -> MindieDeployError:
