@@ -132,6 +132,7 @@ FAILING = [
         says="deployment qwen",
     ),
     Case("driver.uniform", {"driver": driver("25.0.rc1.1")}, says="25.0.rc1.1; 25.2.0 on host1, host2, host4"),
+    Case("driver.uniform", {"driver": driver("25.5.0")}, says="still running 25.2.0: not rebooted since"),
     Case("driver.files-match", {"overview": replace(overview(), driver_version="25.0.rc1")}, says="running 25.0.rc1"),
     Case("firmware.version", {"boards": boards(5, firmware_version="7.5.0.1.129")}, (5,), says="7.5.0.1.129"),
     Case("firmware.compat", {"boards": boards(5, compatibility="NOK")}, (5,)),

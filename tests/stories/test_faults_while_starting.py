@@ -55,19 +55,22 @@ def test_ctrl_c_leaves_a_true_statement(empty: SimulatedCluster) -> None:
     assert empty.cli("down", "--yes").returncode == 0
 
 
-def test_a_second_run_meanwhile_is_refused_by_the_lock(empty: SimulatedCluster) -> None:
+def test_of_two_runs_at_once_one_works_and_the_others_are_refused(empty: SimulatedCluster) -> None:
     with empty.fault("daemon-hangs", "host2"):
-        process = empty.start_cli("up", "--yes")
+        processes = [empty.start_cli("up", "--yes") for _ in range(2)]
         try:
-            deadline = time.monotonic() + 120
-            while len(empty.running()) < 4:
-                assert time.monotonic() < deadline, "nothing was started"
+            deadline = time.monotonic() + 200
+            while len(empty.running()) < 4 or all(process.poll() is None for process in processes):
+                assert time.monotonic() < deadline, "nothing was started, or nobody was refused"
                 time.sleep(0.5)
+            assert sorted(str(process.poll()) for process in processes) == ["6", "None"]
             second = empty.cli("down", "--yes")
             assert second.returncode == 6, second.stdout + second.stderr
             assert "holds the lock" in second.stderr
         finally:
-            process.send_signal(signal.SIGINT)
-            process.communicate(timeout=120)
+            for process in processes:
+                process.send_signal(signal.SIGINT)
+            for process in processes:
+                process.communicate(timeout=120)
     assert empty.cli("down", "--yes").returncode == 0
     assert empty.running() == []

@@ -97,7 +97,11 @@ class DeploymentStatus:
         if lost:
             logs = f"mindie-deploy logs --host {said[0]} shows what it has said; " if said else ""
             return f"{logs}mindie-deploy up starts all members again"
-        return "" if self.answering is None else "mindie-deploy logs --follow shows how the start goes on"
+        return (
+            ""
+            if self.answering is None
+            else "mindie-deploy logs --follow shows how the start goes on, mindie-deploy lock status who watches it"
+        )
 
     @property
     def since(self) -> str:

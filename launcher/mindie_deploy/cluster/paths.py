@@ -37,8 +37,10 @@ def own_directory(value: str) -> str:
     """Like host_path, for a directory that the deployment may fill: not the root or a directory of the system."""
     path = host_path(value)
     top = "/" + path.strip("/").split("/")[0]
-    if path == "/" or top in SYSTEM_DIRECTORIES:
-        raise ValueError(f'must be a directory of its own, not "/" and nothing below {top}')
+    if path == "/":
+        raise ValueError("must be a directory of its own, not the root")
+    if top in SYSTEM_DIRECTORIES:
+        raise ValueError(f"must not lie in {top}, which belongs to the system")
     return path
 
 

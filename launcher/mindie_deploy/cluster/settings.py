@@ -183,7 +183,7 @@ def _hint(value: object, rule: str) -> str:
     if isinstance(value, str) and wants_number and value.strip().lstrip("+-").replace(".", "", 1).isdigit():
         return "; it is written as text: remove the quotes"
     if isinstance(value, str) and rule == "true or false":
-        return "; write true or false without quotes"
+        return "; write true or false without quotes (in an INI inventory: True or False)"
     if isinstance(value, float) and wants_number and value.is_integer():
         return f"; write {int(value)}"
     if isinstance(value, int | float) and rule.startswith(("text", "an absolute", "1 to", '"', "a size")):

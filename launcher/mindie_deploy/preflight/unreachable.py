@@ -10,6 +10,8 @@ from mindie_deploy.preflight.finding import Unreachable, UnreachableKind
 # only says that data could not be sent. Then what remains is that the host could not be reached.
 CHANGED_KEY = ("host key verification failed", "identification has changed")
 REFUSED_LOGIN = ("permission denied (", "too many authentication failures", "bad permissions", "authentication failed")
+# What Ansible says before ssh's own words.
+FRAME = "Make sure this host can be reached over ssh: "
 # Ansible calls these unreachable, too, though the login worked.
 LOGGED_IN = ("temporary directory", "privilege escalation")
 
@@ -22,6 +24,7 @@ def why(answer: Mapping[str, object]) -> Unreachable:
     told = str(answer.get("msg") or answer.get("module_stderr") or "nothing was collected")
     # ssh draws frames of @ around its gravest warning
     lines = [line.strip("@ \r") for line in told.replace("@@", "").splitlines()]
+    lines = [line.partition(FRAME)[2] or line for line in lines]
     reason = "\n".join(line for line in lines if line)
     return Unreachable(reason, _kind(reason.lower(), bool(answer.get("unreachable"))))
 

@@ -154,6 +154,11 @@ def _unreadable(sources: Sequence[str], words: str) -> InventoryError:
             f"the inventory {shown} is encrypted and no vault password was given",
             "set ANSIBLE_VAULT_PASSWORD_FILE to the file that holds the password",
         )
+    if "ecrypt" in text or "vault password file" in text.lower():
+        return InventoryError(
+            f"the inventory {shown} cannot be decrypted:\n{_indented(text)}",
+            "check ANSIBLE_VAULT_PASSWORD_FILE: the file, and the password in it",
+        )
     for pattern in PLACES:
         match = pattern.search(text)
         if match:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from mindie_deploy.hosts.facts import HostFacts, NpuBoard, Reading, Unknown, VersionFile
 from mindie_deploy.preflight.context import NOT_COLLECTED, Context, known
@@ -48,11 +49,17 @@ def driver_version(host: HostFacts, context: Context) -> Iterator[Problem]:
     needs=("driver",),
     caused_by=("driver.version",),
     why="The ranks run the same operators and the same HCCL on every host; with different drivers they fail or hang.",
-    remedy="Install the majority's driver and firmware package (HDK) on the hosts named, and reboot them.",
+    remedy="Install the majority's driver and firmware package (HDK) on the hosts named, and reboot them. In the "
+    "middle of an upgrade: finish it on all hosts, and reboot each.",
     source="MindIE's FAQ; ascend-deployer",
 )
 def driver_uniform(hosts: Mapping[str, HostFacts], context: Context) -> Iterator[Problem]:
-    yield from odd_hosts(_versions({name: host.driver for name, host in hosts.items()}), "driver")
+    for problem in odd_hosts(_versions({name: host.driver for name, host in hosts.items()}), "driver"):
+        overview, driver = hosts[problem.host].overview, hosts[problem.host].driver
+        running = "" if isinstance(overview, Unknown) else overview.driver_version.strip()
+        if running and not isinstance(driver, Unknown) and running.lower() != driver.version.strip().lower():
+            problem = replace(problem, says=f"{problem.says}; still running {running}: not rebooted since")
+        yield problem
 
 
 @check(

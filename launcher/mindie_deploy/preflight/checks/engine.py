@@ -166,8 +166,9 @@ def conflict(host: HostFacts, context: Context) -> Iterator[Problem]:
         if owner:
             says += f" of the deployment {owner}"
         npus = [npu for npu in container_npus(container) if npu in context.npus]
+        remedy = f"mindie-deploy down, with the inventory of the deployment {owner}." if owner else None
         for npu in npus:
-            yield Problem(host.name, says, npu)
+            yield Problem(host.name, says, npu, remedy=remedy)
         if container.privileged and not npus:
             title, remedy = "a privileged container could use NPUs", "Nothing, if it is for monitoring."
             yield Problem(host.name, says, severity="info", title=title, remedy=remedy)

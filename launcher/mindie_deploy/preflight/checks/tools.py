@@ -82,7 +82,8 @@ def hccn_tool_present(host: HostFacts, context: Context) -> Iterator[Problem]:
     why="Before any answer hccn_tool asks the device for its health, up to 300 times: a dead NPU blocks every call for "
     "five minutes. No address can be read, so no rank table can be made.",
     remedy="Read the reason. A time-out or 'The device is not exist!' means that the NPU is lost or stuck: reboot the "
-    "host; if it stays so, replace the card. 'permission denied' means that the check did not run as root.",
+    "host; if it stays so, replace the card. 'permission denied' means that the check did not run as root. 'busy' "
+    "means that other programs ask without a pause: find them (ps aux shows hccn_tool, monitoring) and stop them.",
     source="hccn_tool's public source (hicann/driver): tool_check_dev_health",
 )
 def hccn_tool_responds(host: HostFacts, context: Context) -> Iterator[Problem]:
