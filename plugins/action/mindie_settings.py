@@ -11,14 +11,12 @@ import uuid
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
-from mindie_deploy.cluster.hosts import hosts_in_rank_order
 from mindie_deploy.cluster.names import container_name
-from mindie_deploy.cluster.parallel import validate
 from mindie_deploy.cluster.problems import SettingProblem, SettingsError
-from mindie_deploy.cluster.settings import INTERNAL_VARIABLES, Settings
+from mindie_deploy.cluster.settings import INTERNAL_VARIABLES
 from mindie_deploy.errors import UsageError
-from mindie_deploy.mindie.config import config
 from mindie_deploy.mindie.container import deployment_directory
+from mindie_deploy.mindie.validated import validated
 from mindie_deploy.plain import plain
 
 GROUP = "mindie"
@@ -40,10 +38,7 @@ class ActionModule(ActionBase):
             )
         try:
             variables = {name: self._variables_of(name, task_vars) for name in names}
-            settings = Settings.from_host_variables(variables)
-            hosts = hosts_in_rank_order(names, variables)
-            validate(settings, hosts)
-            config(settings, hosts)
+            settings, hosts = validated(names, variables)
         except UsageError as error:
             problems = error.problems if isinstance(error, SettingsError) else []
             wrong = list(dict.fromkeys(problem.setting for problem in problems))
@@ -61,7 +56,7 @@ class ActionModule(ActionBase):
         return {
             "id": str(task_vars.get("mindie_deploy_run_id") or f"{stamp}-{uuid.uuid4().hex[:8]}"),
             "owner": str(task_vars.get("mindie_deploy_owner") or f"{getpass.getuser()}@{socket.gethostname()}"),
-            "process": int(task_vars.get("mindie_deploy_process") or 0),
+            "process": str(task_vars.get("mindie_deploy_process") or ""),
             "reason": str(task_vars.get("mindie_deploy_reason") or "ansible-playbook"),
         }
 

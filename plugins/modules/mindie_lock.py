@@ -40,9 +40,9 @@ options:
     type: str
     default: ""
   process:
-    description: Id of the launcher's process on the controller; 0 when there is none.
-    type: int
-    default: 0
+    description: What names the launcher's process on the controller; empty when there is none.
+    type: str
+    default: ""
 author:
   - mindie-deploy
 attributes:
@@ -147,7 +147,7 @@ def main():
             "run_id": {"type": "str", "default": ""},
             "owner": {"type": "str", "default": ""},
             "reason": {"type": "str", "default": ""},
-            "process": {"type": "int", "default": 0},
+            "process": {"type": "str", "default": ""},
         },
         required_if=[("state", "taken", ("run_id",)), ("state", "released", ("run_id",))],
         supports_check_mode=True,

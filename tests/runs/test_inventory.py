@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -97,3 +99,18 @@ def test_an_encrypted_inventory_without_its_password_says_so(content: StubConten
     (inventory / "group_vars" / "all.yml").write_text("$ANSIBLE_VAULT;1.1;AES256\n3061\n")
     with pytest.raises(InventoryError, match=r"vault|encrypted"):
         read_inventory([str(inventory)])
+
+
+def test_a_wrong_vault_password_is_told_as_such(content: StubContent, monkeypatch: pytest.MonkeyPatch) -> None:
+    inventory, right, wrong = content.inventory(), content.directory / "right", content.directory / "wrong"
+    right.write_text("a")
+    wrong.write_text("b")
+    vault = [str(Path(sys.executable).with_name("ansible-vault")), "encrypt", "--vault-password-file", str(right)]
+    subprocess.run([*vault, str(inventory / "group_vars" / "all.yml")], check=True, capture_output=True)
+    monkeypatch.setenv("ANSIBLE_VAULT_PASSWORD_FILE", str(right))
+    assert read_inventory([str(inventory)]).hosts == ("host1", "host2")
+    for path in (wrong, content.directory / "missing"):
+        monkeypatch.setenv("ANSIBLE_VAULT_PASSWORD_FILE", str(path))
+        with pytest.raises(InventoryError) as told:
+            read_inventory([str(inventory)])
+        assert "ANSIBLE_VAULT_PASSWORD_FILE" in told.value.remedy, told.value.message

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +14,12 @@ import pytest
 from mindie_deploy.errors import ExitCode
 from mindie_deploy.runs.events import Event, read_event
 from mindie_deploy.runs.outcome import error_of
+from mindie_deploy.runs.processes import gone, this_process
 from mindie_deploy.runs.result import Collector, RunResult
+
+HERE = f"anna@{socket.gethostname()}"
+NAMESPACE = this_process().partition("@")[2]
+NO_PID = 2**22 + 5  # above the largest process id
 
 
 def failed(action: str, host: str = "host1", task: str = "Do it", **result: Any) -> Event:
@@ -101,15 +110,16 @@ def test_hostile_events_are_read_without_a_fault() -> None:
 
 
 @pytest.mark.parametrize(
-    ("owner", "pid", "remedy"),
+    ("owner", "process", "remedy"),
     [
-        (f"anna@{socket.gethostname()}", 2**22 + 5, "mindie-deploy lock release, then"),  # above the largest pid
-        (f"anna@{socket.gethostname()}", 0, "wait for that run"),
-        ("anna@elsewhere", 2**22 + 5, "wait for that run"),
+        (HERE, f"{NO_PID}@{NAMESPACE}", "mindie-deploy lock release, then"),
+        (HERE, f"{NO_PID}@pid:[1]", "wait for that run"),  # in a container that we do not see into
+        (HERE, "", "wait for that run"),
+        ("anna@elsewhere", f"{NO_PID}@{NAMESPACE}", "wait for that run"),
     ],
 )
-def test_a_lock_whose_run_is_gone_says_so(owner: str, pid: int, remedy: str) -> None:
-    lock = {"owner": owner, "process": pid}
+def test_a_lock_whose_run_is_gone_says_so(owner: str, process: str, remedy: str) -> None:
+    lock = {"owner": owner, "process": process}
     error = error_of(run_of(failed("mindie_lock", msg="anna holds it", locked=True, lock=lock)), writes=True)
     assert error is not None
     assert error.exit_code == ExitCode.LOCKED
@@ -120,3 +130,24 @@ def test_failures_are_named_task_by_task_in_rank_order() -> None:
     events = [failed("copy", host, task, msg=f"{task} on {host}") for task in ("B", "A") for host in ("h2", "h1")]
     told = run_of(*events).in_order(("h1", "h2"))
     assert [(one.task, one.host) for one in told.failures] == [("B", "h1"), ("B", "h2"), ("A", "h1"), ("A", "h2")]
+
+
+def test_a_launcher_that_was_started_as_a_module_is_not_taken_for_gone(tmp_path: Path) -> None:
+    waits = tmp_path / "mindie_deploy.py"
+    waits.write_text("print(flush=True)\ninput()\n")
+    command = [sys.executable, str(waits)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as launcher:
+        assert launcher.stdout is not None
+        launcher.stdout.readline()
+        assert not gone(HERE, f"{launcher.pid}@{NAMESPACE}")
+        launcher.communicate(b"\n")
+    assert gone(HERE, f"{launcher.pid}@{NAMESPACE}")
+
+
+def test_another_program_with_the_number_of_a_launcher_is_not_the_launcher() -> None:
+    with subprocess.Popen(["sleep", "30"]) as other:
+        # Between fork and exec it still shows our own command line.
+        while b"sleep" not in Path(f"/proc/{other.pid}/cmdline").read_bytes():
+            time.sleep(0.01)
+        assert gone(HERE, f"{other.pid}@{NAMESPACE}")
+        other.kill()

@@ -90,19 +90,21 @@ def logs(
         ]
         width = max(len(name) for _number, name in chosen)
         problems: list[LogLine] = []
+        absent: list[str] = []
         lines = 0
         for line in stream(sources, follow=follow, tail=tail or None, since=since):
             if line.problem:
-                problems.append(line)
                 if "no such container" in line.text.lower():
+                    absent.append(line.host)
                     continue
+                problems.append(line)
                 one.terminal.note(f"{line.host}: {line.text}", "yellow")
                 continue
             lines += 1
             colour = COLOURS[zlib.crc32(line.host.encode()) % len(COLOURS)]
             text = one.record.redact(line.text)
             one.terminal.out.print(Text.assemble((f"{line.host:<{width}} {line.rank:>2} | ", colour), text))
-        absent = [line.host for line in problems if "no such container" in line.text.lower()]
+        absent.sort(key=names.index)  # hosts answer in any order
         if len(absent) == len(chosen):
             raise NotReadyError(f"nothing runs on {', '.join(absent)}, so there is no log", "mindie-deploy up")
         if absent:

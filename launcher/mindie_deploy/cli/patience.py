@@ -34,7 +34,7 @@ def _read(pieces: Iterator[ChatPiece], arrived: queue.SimpleQueue[ChatPiece | Ba
         for piece in pieces:
             arrived.put(piece)
         arrived.put(None)
-    except BaseException as error:
+    except BaseException as error:  # it is raised again where the pieces are taken
         arrived.put(error)
 
 
@@ -44,20 +44,17 @@ def _next(
     look: Callable[[], None],
     look_s: float,
 ) -> ChatPiece | BaseException | None:
-    began = time.monotonic()
-    for patience in (SHOW_S, *(look_s * 2**number for number in range(64))):
-        left = max(0.0, began + patience - time.monotonic())
-        with _waiting(terminal) if patience > SHOW_S else contextlib.nullcontext():
-            try:
-                return arrived.get(timeout=left)
-            except queue.Empty:
-                pass
-        if patience == SHOW_S and not terminal.live:
-            terminal.note("waiting for the model", "dim")
-        if patience > SHOW_S:
-            terminal.note(f"no word for {duration(time.monotonic() - began)}; looking at the members", "yellow")
-            look()
-    return arrived.get()
+    began, due = time.monotonic(), look_s
+    with contextlib.suppress(queue.Empty):
+        return arrived.get(timeout=SHOW_S)
+    if not terminal.live:
+        terminal.note("waiting for the model", "dim")
+    while True:
+        with _waiting(terminal), contextlib.suppress(queue.Empty):
+            return arrived.get(timeout=max(0.0, began + due - time.monotonic()))
+        terminal.note(f"no word for {duration(time.monotonic() - began)}; looking at the members", "yellow")
+        look()
+        due *= 2
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from mindie_deploy.runs.cancel import Cancellation
 from mindie_deploy.runs.deployment import Deployment, located, read_deployment, resolved
 from mindie_deploy.runs.environment import forks_for
 from mindie_deploy.runs.outcome import error_of
+from mindie_deploy.runs.processes import this_process
 from mindie_deploy.runs.records import RunRecord
 from mindie_deploy.runs.result import RunResult
 from mindie_deploy.runs.runner import run_playbook
@@ -55,7 +56,7 @@ class Session:
         variables = {
             "mindie_deploy_run_id": self.record.run_id,
             "mindie_deploy_owner": owner(),
-            "mindie_deploy_process": os.getpid(),
+            "mindie_deploy_process": this_process(),
             "mindie_deploy_reason": f"mindie-deploy {self.verb}",
             "mindie_deploy_record_directory": str(self.record.directory),
             **(extra or {}),

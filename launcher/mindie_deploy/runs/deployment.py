@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mindie_deploy.cluster.hosts import Host, hosts_in_rank_order
-from mindie_deploy.cluster.parallel import validate
+from mindie_deploy.cluster.hosts import Host
 from mindie_deploy.cluster.problems import SettingsError
 from mindie_deploy.cluster.settings import Settings
 from mindie_deploy.errors import UsageError
-from mindie_deploy.mindie.config import config
+from mindie_deploy.mindie.validated import validated
 from mindie_deploy.plain import plain
 from mindie_deploy.runs.environment import without_prompts
 from mindie_deploy.runs.inventory import Inventory, inventory_sources, read_inventory
@@ -55,10 +54,7 @@ def read_deployment(given: Sequence[str]) -> Deployment:
         return Deployment(inventory, None, None)
     try:
         variables = {host: _setting_variables(inventory.variables[host]) for host in inventory.hosts}
-        settings = Settings.from_host_variables(variables)
-        hosts = hosts_in_rank_order(inventory.hosts, variables)
-        validate(settings, hosts)
-        config(settings, hosts)  # its overrides are settings, too
+        settings, hosts = validated(inventory.hosts, variables)
     except SettingsError as error:
         raise _located(error, inventory) from error
     return Deployment(inventory, settings, hosts)

@@ -75,8 +75,7 @@ def abandoned(lock: object) -> bool:
     """Tells whether the run that holds a lock certainly does not work any more."""
     if not isinstance(lock, Mapping):
         return False
-    pid = lock.get("process")
-    return isinstance(pid, int) and processes.gone(str(lock.get("owner") or ""), pid)
+    return processes.gone(str(lock.get("owner") or ""), str(lock.get("process") or ""))
 
 
 def one_line(text: str, longest: int = 400) -> str:

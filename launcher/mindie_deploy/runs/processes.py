@@ -39,15 +39,29 @@ def marked(mark: str) -> dict[int, str]:
     return found
 
 
-def gone(owner: str, pid: int) -> bool:
-    """Tells whether the launcher `pid` of "user@controller" has certainly ended: it ran on this machine, and does not.
+def this_process() -> str:
+    """Returns what names this process among all that share its host name: "PID@NAMESPACE"; "" where there is no /proc.
 
-    False where that cannot be known: on another machine, or without a process id.
+    Containers may share a host name and not see each other's processes, so the namespace belongs to the name.
     """
-    if pid <= 0 or owner.rpartition("@")[2] != socket.gethostname() or not PROC.is_dir():
+    try:
+        return f"{os.getpid()}@{(PROC / 'self' / 'ns' / 'pid').readlink()}"
+    except OSError:
+        return ""
+
+
+def gone(owner: str, process: str) -> bool:
+    """Tells whether the launcher `process` (see this_process) of "user@controller" has certainly ended.
+
+    False where that cannot be known: on another machine, in another namespace, or without a process.
+    """
+    pid, _, namespace = process.partition("@")
+    here = this_process().partition("@")[2]
+    if not pid.isdecimal() or not here or namespace != here or owner.rpartition("@")[2] != socket.gethostname():
         return False
     try:
-        return b"mindie-deploy" not in (PROC / str(pid) / "cmdline").read_bytes()
+        # Another program may have got the number since. The launcher is a script, or a module with an underscore.
+        return b"mindie-deploy" not in (PROC / pid / "cmdline").read_bytes().replace(b"_", b"-")
     except FileNotFoundError:
         return True
     except OSError:
