@@ -6,39 +6,12 @@ import re
 from dataclasses import dataclass
 
 from mindie_deploy.hosts.answer import Answer
-from mindie_deploy.hosts.facts import Reading, Unknown
+from mindie_deploy.hosts.facts import LinkHistory, Optics, Reading, Unknown
 from mindie_deploy.hosts.hccn_tool import only, unreadable
 from mindie_deploy.hosts.text import clean, is_ipv4, lines_of, records, whole
 
 DEVICE_PREFIX = re.compile(r"^\s*\[(?:devid|device) (\d+)\]", re.ASCII)
 RECORD = re.compile(r"\s*(\S.*?\d{4})\s+LINK (UP|DOWN)", re.ASCII)
-
-
-@dataclass(frozen=True)
-class LinkHistory:
-    """`-link_stat -g`: counts since the device started, and the changes, newest first, in the device's own clock."""
-
-    up_count: int
-    down_count: int | None  # not printed by older drivers
-    records: tuple[tuple[str, str], ...]  # (time as printed, "UP" or "DOWN")
-
-
-@dataclass(frozen=True)
-class Optics:
-    """`-optical -g`. Temperature in degrees Celsius, power per lane in mW, or in dBm in the second form.
-
-    `present` is what the tool says; one capture says "not present" with full readings, so look at those too. None is
-    a value that is not printed. A lost-signal flag is the register in hex in the first form, a word per lane in the
-    second.
-    """
-
-    present: bool | None
-    temperature_c: float | None
-    rx_power: tuple[float, ...] | None
-    tx_power: tuple[float, ...] | None
-    unit: str | None
-    rx_los: tuple[str, ...] | None
-    tx_los: tuple[str, ...] | None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,102 @@
+"""What is asked of the NPUs: calls of npu-smi and hccn_tool, and files of the driver.
+
+npu-smi calls share one exclusive word because the driver serves them one after another and a stuck device blocks them
+all; a device takes one hccn_tool command at a time, different devices take theirs at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mindie_deploy.cluster.settings import Settings
+
+Item = dict[str, object]
+
+DEFAULT_ROOT = "/usr/local/Ascend"
+INSTALL_INFO = "/etc/ascend_install.info"
+NPU_SMI_PLACES = ["/usr/local/bin/npu-smi", "/usr/local/sbin/npu-smi", "npu-smi"]
+HCCN_TOOL_PLACES = [
+    "{driver_root}/driver/tools/hccn_tool",
+    f"{DEFAULT_ROOT}/driver/tools/hccn_tool",
+    "/usr/bin/hccn_tool",
+    "hccn_tool",
+]
+HCCN_QUERIES = ("ip", "link", "net_health", "netdetect", "gateway", "tls", "speed", "mtu")
+TABLE_TIMEOUT_S = 60  # practice: npu-smi info takes 1 to 3 s, minutes or for ever when a device is stuck
+NPU_SMI_TIMEOUT_S = 20
+HCCN_TIMEOUT_S = 15  # the tool itself would ask a dead device for five minutes
+
+BUSY_WORDS = [
+    r"is busy",
+    r"Please try again",
+    r"please try again later",
+    r"occupied\. Please try",
+    r"cmd line execute timeout",
+    # -ip and -net_health turn busy into this one; for the others it is a failure that is worth a second look
+    r"Command execute failed!",
+]
+
+
+def npu_smi_items(npus: int) -> list[Item]:
+    """The table first: it is what everything else leans on when the time runs out."""
+    items = [_npu_smi_item("npu-smi/info", ["info"], TABLE_TIMEOUT_S)]
+    for npu in range(npus):
+        items.append(_npu_smi_item(f"npu-smi/board/{npu}", ["info", "-t", "board", "-i", str(npu)], NPU_SMI_TIMEOUT_S))
+    for npu in range(npus):
+        words = ["info", "-t", "health", "-i", str(npu), "-c", "0"]
+        items.append(_npu_smi_item(f"npu-smi/health/{npu}", words, NPU_SMI_TIMEOUT_S))
+    items.append(_npu_smi_item("npu-smi/topology", ["info", "-t", "topo"], NPU_SMI_TIMEOUT_S))
+    return items
+
+
+def _npu_smi_item(key: str, words: list[str], timeout: int) -> Item:
+    """One call of npu-smi."""
+    return {
+        "key": key,
+        "command": ["npu-smi", *words],
+        "timeout": timeout,
+        "exclusive": "npu-smi",
+        "environment": _libraries(),
+    }
+
+
+def hccn_items(npus: int) -> list[Item]:
+    """Every query of every device; the module orders them by what is free."""
+    return [
+        {
+            "key": f"hccn/{npu}/{query}",
+            "command": ["hccn_tool", "-i", str(npu), f"-{query}", "-g"],
+            "timeout": HCCN_TIMEOUT_S,
+            "exclusive": f"hccn/{npu}",
+            "retries": {"times": 3, "patterns": BUSY_WORDS, "pause": 0.5},
+            "environment": _libraries(),
+        }
+        for query in HCCN_QUERIES
+        for npu in range(npus)
+    ]
+
+
+def _libraries() -> dict[str, str]:
+    """The driver's libraries, for a login that does not set them. A host's own value counts first."""
+    places = ("lib64", "lib64/common", "lib64/driver")
+    return {"LD_LIBRARY_PATH": ":".join(f"{{driver_root}}/driver/{place}" for place in places)}
+
+
+def driver_items(settings: Settings) -> list[Item]:
+    """Files of the driver and the firmware, device nodes, and what stands where the programs should be."""
+    nodes = [f"/dev/davinci{npu}" for npu in range(settings.npus_per_host)]
+    npu_smi = [settings.npu_smi_path] if settings.npu_smi_path else NPU_SMI_PLACES
+    hccn_tool = [settings.hccn_tool_path] if settings.hccn_tool_path else HCCN_TOOL_PLACES
+    return [
+        {"key": "program/npu-smi", "stat": [place for place in npu_smi if "/" in place]},
+        {"key": "program/hccn_tool", "stat": [place for place in hccn_tool if "/" in place]},
+        {"key": "driver/version", "file": "{driver_root}/driver/version.info"},
+        {"key": "firmware/version", "file": "{firmware_root}/firmware/version.info"},
+        {"key": "hccn-configuration", "file": "/etc/hccn.conf"},
+        {"key": "install-info", "file": INSTALL_INFO},
+        {
+            "key": "devices",
+            "stat": [*nodes, "/dev/davinci_manager", "/dev/devmm_svm", "/dev/hisi_hdc", "/dev/davinci[0-9]*"],
+        },
+    ]

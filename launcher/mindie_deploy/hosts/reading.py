@@ -1,0 +1,18 @@
+"""A value that was read of a host, or the reason why it was not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar, Union
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A value that could not be read, and why ("npu-smi info gave no answer within 60 s")."""
+
+    reason: str
+
+
+Reading: TypeAlias = Union[T, Unknown]  # noqa: UP007  (a generic alias; mypy does not take the | form)
