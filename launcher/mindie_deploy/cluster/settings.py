@@ -13,12 +13,13 @@ from typing import ClassVar
 
 from pydantic import ValidationError
 
+from mindie_deploy.cluster.check_settings import CheckSettings
 from mindie_deploy.cluster.cross_rules import cross_problems
 from mindie_deploy.cluster.deployment_settings import DeploymentSettings, ImageSettings
 from mindie_deploy.cluster.feature_settings import FeatureSettings
 from mindie_deploy.cluster.host_settings import ContainerSettings, EnvironmentSettings, HardwareSettings
 from mindie_deploy.cluster.problems import SettingProblem, SettingsError, shown
-from mindie_deploy.cluster.run_settings import CheckSettings, RunSettings
+from mindie_deploy.cluster.run_settings import RunSettings
 from mindie_deploy.cluster.schema import PREFIX, SettingGroup, rule_text
 from mindie_deploy.cluster.serving_settings import (
     MemorySettings,
