@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mindie_deploy.hosts import npu_counters, npu_overview, npu_smi, npu_topology
+from mindie_deploy.hosts import npu_counters, npu_overview, npu_smi, npu_topology, pci
 from mindie_deploy.hosts.answer import Answer
-from mindie_deploy.hosts.facts import NpuOverview, NpuProcess, Unknown
+from mindie_deploy.hosts.facts import EccCounts, NpuOverview, NpuProcess, Unknown
 from tests.hosts.samples import sample
 
 IDLE = "info-idle-8-neutral"
@@ -173,3 +173,21 @@ def test_topology_reads_words_of_other_products() -> None:
     )
     text = "\n".join(rows)
     assert npu_topology.links(Answer(0, text)) == {(0, 1): "HCCS_SW", (1, 0): "SIO"}
+
+
+def test_bit_errors_are_those_of_the_memory_of_the_npu_asked_for() -> None:
+    assert npu_counters.ecc(sample("ecc-zero-0").answer, 0) == EccCounts(0, 0, 0, 0, 0)
+    single = npu_counters.ecc(sample("ecc-single-4").answer, 4)
+    assert isinstance(single, EccCounts) and single.single > 0 and single.double == 0
+    assert isinstance(npu_counters.ecc(sample("ecc-zero-0").answer, 3), Unknown)
+    assert isinstance(npu_counters.ecc(sample("ecc-not-supported-chip-0").answer, 0), Unknown)
+
+
+def test_cards_on_the_bus() -> None:
+    six = pci.bus(sample("lspci-d802-6of8").answer)
+    assert isinstance(six, dict) and len(six) == 6 and set(six.values()) == {"d802"}
+    without_names = pci.bus(Answer(0, "c1:00.0 Processing accelerators: Device 19e5:d802 (rev 20)\n"))
+    assert without_names == {"c1:00.0": "d802"}
+    assert pci.bus(Answer(0, "")) == {}
+    assert isinstance(pci.bus(Answer(0, "c1.00 strange d802 form\n")), Unknown)
+    assert isinstance(pci.bus(Answer(1, "", "lspci: Cannot open /proc/bus/pci")), Unknown)

@@ -12,16 +12,19 @@ from mindie_deploy.hosts.facts import (
     ClockFacts,
     ContainerFacts,
     DiskFacts,
+    EccCounts,
     EngineFacts,
     HccnConfiguration,
     HccnDevice,
     HostFacts,
     ImageFacts,
+    LinkHistory,
     ListeningPort,
     Npu,
     NpuBoard,
     NpuOverview,
     NpuProcess,
+    Optics,
     PathState,
     SystemFacts,
     Unknown,
@@ -265,6 +268,9 @@ def _healthy(name: str, index: int) -> HostFacts:
         disks=disks(),
         listening=(ListeningPort("0.0.0.0", 22),),
         weights=weights(),
+        ecc=dict.fromkeys(NPUS, EccCounts(0, 0, 0, 0, 0)),
+        bus={f"{bus.lower()}:00.0": "d802" for bus in BUSES},
+        collected_at=1795586400.0,  # 2026-11-25 06:00 UTC
     )
 
 
@@ -299,4 +305,10 @@ def _port(host: int, npu: int) -> HccnDevice:
         tls=False,
         speed_mbps=200000,
         mtu=1500,
+        optics=Optics(True, 40.0, (0.9, 0.9, 0.9, 0.9), (1.0, 1.0, 1.0, 1.0), "mW", ("0x0",), ("0x0",), 0.1905),
+        link_history=LinkHistory(1, 0, (("Mon Nov 16 06:00:00 2026", "UP"),), "Wed Nov 25 06:00:00 2026"),
+        neighbour_port=f"400GE1/0/{host + 1}",
+        neighbour_switch=f"00:00:5e:00:53:{npu:02x}",
+        counters={"mac_rx_fcs_err_pkt_num": 3, "roce_rx_all_pkt_num": 1000},
+        counters_later={"mac_rx_fcs_err_pkt_num": 3, "roce_rx_all_pkt_num": 2000},
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mindie_deploy.hosts.facts import ClockFacts, ListeningPort, NpuProcess, PathState, Unknown
+from mindie_deploy.hosts.facts import ClockFacts, EccCounts, ListeningPort, NpuProcess, PathState, Unknown
 from mindie_deploy.preflight.registry import all_checks
 from tests.preflight.builders import (
     GB,
@@ -309,6 +309,15 @@ UNREADABLE = [
     Case("hccn.tls-uniform", hccn(tls=UNKNOWN), (5,)),
     Case("hccn.tls-off", hccn(tls=UNKNOWN), (5,)),
     Case("hccn.not-host-net", {"system": UNKNOWN}),
+    Case("hccn.optical", hccn(optics=UNKNOWN), (5,)),
+    Case("hccn.link-flap", hccn(link_history=UNKNOWN), (5,)),
+    Case("hccn.error-counters", hccn(counters=UNKNOWN), (5,)),
+    Case("hccn.lldp-rail", hccn(neighbour_switch=UNKNOWN), (5,)),
+    Case("hccn.clock", hccn(link_history=UNKNOWN), (5,)),
+    Case("npu.ecc", {"ecc": {i: UNKNOWN if i == 5 else EccCounts(0, 0) for i in NPUS}}, (5,)),
+    Case("npu.ecc-single", {"ecc": {i: UNKNOWN if i == 5 else EccCounts(0, 0) for i in NPUS}}, (5,)),
+    Case("npu.pci-count", {"bus": UNKNOWN}),
+    Case("driver.module", {"system": UNKNOWN}),
     Case("hccs.topology", {"topology": UNKNOWN}),
     Case("hccs.topology", {"topology": topology(pair_3_5="NA")}, (3, 5)),
     Case("os.arch", {"system": UNKNOWN}),
@@ -362,6 +371,9 @@ ELSEWHERE = {
     "os.hostname-unique",
     "ports.free",
 }
+# Tested in test_npu_depth.py.
+ELSEWHERE |= {"npu.ecc", "npu.ecc-single", "npu.pci-count", "driver.module", "hccn.optical", "hccn.link-flap"}
+ELSEWHERE |= {"hccn.error-counters", "hccn.lldp-rail", "hccn.clock"}
 ELSEWHERE |= {"ports.weights", "settings.check-ids", "weights.source", "weights.tokenizer"}
 UNREACHABLE = {check.id for check in all_checks().values() if check.scope == "unreachable"}
 

@@ -220,11 +220,13 @@ def test_any_mixture_of_missing_evidence_gives_a_report() -> None:
     """Facts are typed, so what can go wrong is any of them missing, in any combination."""
     chance = random.Random(20)
     fields = [
-        name for name in vars(healthy_host()) if name not in ("name", "boards", "npu_error_codes", "hccn", "disks")
+        name
+        for name in vars(healthy_host())
+        if name not in ("name", "boards", "npu_error_codes", "hccn", "disks", "ecc")
     ]
     for _ in range(60):
         changes: dict[str, object] = {name: UNKNOWN for name in fields if chance.random() < 0.3}
-        changes |= {name: {} for name in ("boards", "npu_error_codes", "hccn", "disks") if chance.random() < 0.3}
+        changes |= {name: {} for name in ("boards", "npu_error_codes", "hccn", "disks", "ecc") if chance.random() < 0.3}
         report = judged(cluster(host2=healthy_host("host2", 1, **changes)), weights_source="controller:/r1")
 
         assert Report.from_dict(json.loads(json.dumps(report.to_dict()))) == report

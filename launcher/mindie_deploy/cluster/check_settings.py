@@ -25,6 +25,35 @@ class CheckSettings(SettingGroup):
         le=1048576,
         why="an idle 910B3 shows 3.3 to 3.6 GB",
     )
+    npu_temperature_limit_c: int = setting(
+        75,
+        "Temperature of an idle NPU that is mentioned.",
+        unit="degrees Celsius",
+        ge=20,
+        le=120,
+        why="practice: idle 910B3 show 32 to 46 in captures",
+    )
+    npu_idle_power_limit_w: int = setting(
+        140,
+        "Power of an idle NPU that is mentioned.",
+        unit="W",
+        ge=10,
+        le=1000,
+        why="practice: idle 910B3 show 80 to 130 in captures",
+    )
+    npu_single_bit_errors_limit: int = setting(
+        100,
+        "Corrected bit errors of one NPU's HBM that are mentioned.",
+        ge=0,
+        le=1000000000,
+        why="practice: some are normal, many announce a fault",
+    )
+    hccn_speed_mbps: int = setting(
+        200000, "Speed of every RoCE port.", unit="Mbit/s", ge=1000, le=1600000, why="Atlas 800T A2: eight 200GE ports"
+    )
+    hccn_link_down_hours: int = setting(
+        24, "How long ago a lost RoCE link is mentioned.", unit="h", ge=1, le=8760, why="practice"
+    )
     clock_skew_warn_s: float = setting(2, "Difference of a host's clock that is mentioned.", unit="s", ge=0)
     clock_skew_block_s: float = setting(60, "Difference of a host's clock that blocks.", unit="s", ge=0)
     weights_disk_bytes: int = setting(

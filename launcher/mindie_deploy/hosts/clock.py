@@ -18,8 +18,8 @@ def clock(
     collection: Mapping[str, object], requested_at: float | None, answered_at: float | None
 ) -> Reading[ClockFacts]:
     """Returns the skew in seconds (positive: the host is ahead), or why there is none."""
-    started, finished = _seconds(collection.get("started")), _seconds(collection.get("finished"))
-    lasted = _seconds(collection.get("seconds"))
+    started, finished = seconds(collection.get("started")), seconds(collection.get("finished"))
+    lasted = seconds(collection.get("seconds"))
     if requested_at is None or answered_at is None:
         return Unknown("the controller's times of this collection are not known")
     if started is None or finished is None:
@@ -32,7 +32,7 @@ def clock(
     return ClockFacts(skew_s=(lowest + highest) / 2, uncertainty_s=max(0.0, (highest - lowest) / 2))
 
 
-def _seconds(value: object) -> float | None:
+def seconds(value: object) -> float | None:
     """Returns a time that is a finite number, or None."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None

@@ -6,7 +6,7 @@ the hardware.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mindie_deploy.hosts.facts_host import ClockFacts as ClockFacts
 from mindie_deploy.hosts.facts_host import ContainerFacts as ContainerFacts
@@ -17,6 +17,7 @@ from mindie_deploy.hosts.facts_host import ListeningPort as ListeningPort
 from mindie_deploy.hosts.facts_host import PathState as PathState
 from mindie_deploy.hosts.facts_host import SystemFacts as SystemFacts
 from mindie_deploy.hosts.facts_host import WeightsFacts as WeightsFacts
+from mindie_deploy.hosts.facts_npu import EccCounts as EccCounts
 from mindie_deploy.hosts.facts_npu import HccnConfiguration as HccnConfiguration
 from mindie_deploy.hosts.facts_npu import HccnDevice as HccnDevice
 from mindie_deploy.hosts.facts_npu import LinkHistory as LinkHistory
@@ -26,6 +27,7 @@ from mindie_deploy.hosts.facts_npu import NpuOverview as NpuOverview
 from mindie_deploy.hosts.facts_npu import NpuProcess as NpuProcess
 from mindie_deploy.hosts.facts_npu import Optics as Optics
 from mindie_deploy.hosts.facts_npu import VersionFile as VersionFile
+from mindie_deploy.hosts.reading import NOT_COLLECTED as NOT_COLLECTED
 from mindie_deploy.hosts.reading import Reading as Reading
 from mindie_deploy.hosts.reading import Unknown as Unknown
 
@@ -54,3 +56,6 @@ class HostFacts:
     disks: dict[str, Reading[DiskFacts]]
     listening: Reading[tuple[ListeningPort, ...]]
     weights: Reading[WeightsFacts]
+    ecc: dict[int, Reading[EccCounts]] = field(default_factory=dict)
+    collected_at: Reading[float] = NOT_COLLECTED  # the host's own clock when the collection began, seconds since 1970
+    bus: Reading[dict[str, str]] = NOT_COLLECTED  # accelerators on the PCI bus: device id (d802) by address

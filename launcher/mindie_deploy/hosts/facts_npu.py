@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from mindie_deploy.hosts.reading import Reading, Unknown
+from mindie_deploy.hosts.reading import NOT_COLLECTED, Reading
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class LinkHistory:
     up_count: int
     down_count: int | None  # not printed by older drivers
     records: tuple[tuple[str, str], ...]  # (time as printed, "UP" or "DOWN")
+    now: str | None = None  # the device's own time, as printed
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,21 @@ class Optics:
     unit: str | None
     rx_los: tuple[str, ...] | None
     tx_los: tuple[str, ...] | None
+    rx_power_low: float | None = None  # the module's own limits of received power, in the same unit
+
+
+@dataclass(frozen=True)
+class EccCounts:
+    """Bit errors of an NPU's HBM, from `-t ecc`. None is a count that the tool does not print.
+
+    Double bit errors cannot be corrected. Isolated pages are taken out of use; `next_isolated` waits for a reset.
+    """
+
+    single: int
+    double: int
+    single_isolated: int | None = None
+    double_isolated: int | None = None
+    double_next_isolated: int | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +131,13 @@ class HccnDevice:
     tls: Reading[bool | None]
     speed_mbps: Reading[int | None]
     mtu: Reading[int | None]
-    mac: Reading[str | None] = field(default_factory=lambda: Unknown("not collected"))
+    mac: Reading[str | None] = NOT_COLLECTED
+    optics: Reading[Optics] = NOT_COLLECTED
+    link_history: Reading[LinkHistory] = NOT_COLLECTED
+    neighbour_port: Reading[str | None] = NOT_COLLECTED  # the switch's, by LLDP; None: the switch sends none
+    neighbour_switch: Reading[str | None] = NOT_COLLECTED  # its chassis address; None: not sent in that form
+    counters: Reading[dict[str, int]] = NOT_COLLECTED
+    counters_later: Reading[dict[str, int]] = NOT_COLLECTED  # the same counters, some seconds later
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 
 from mindie_deploy.hosts.answer import Answer
 from mindie_deploy.hosts.facts import LinkHistory, Optics, Reading, Unknown
@@ -35,12 +36,23 @@ class Routes:
 def link_history(answer: Answer) -> Reading[LinkHistory]:
     """Reads `-link_stat -g`. "NA" for no record is an answer."""
     lines = [DEVICE_PREFIX.sub("", line) for line in lines_of(answer.stdout)]
-    counts = {key: whole(value) for key, value in records("\n".join(lines)) if key.startswith("link ")}
+    pairs = records("\n".join(lines))
+    counts = {key: whole(value) for key, value in pairs if key.startswith("link ")}
+    now = next((value for key, value in pairs if key == "current time"), None)
     up = counts.get("link up count")
     if up is None or "link change records" not in counts or len(_devices(answer)) != 1:
         return unreadable(answer, "-link_stat")
     found = [match for line in lines if (match := RECORD.fullmatch(line))]
-    return LinkHistory(up, counts.get("link down count"), tuple((match.group(1), match.group(2)) for match in found))
+    changes = tuple((match.group(1), match.group(2)) for match in found)
+    return LinkHistory(up, counts.get("link down count"), changes, now)
+
+
+def device_time(text: str | None) -> datetime | None:
+    """Returns a time as the device prints it ("Wed Aug  2 03:09:26 2022"; its own clock, no zone), or None."""
+    try:
+        return datetime.strptime(" ".join((text or "").split()[1:]), "%b %d %H:%M:%S %Y")
+    except ValueError:
+        return None
 
 
 def counters(answer: Answer) -> Reading[dict[str, int]]:
@@ -75,6 +87,7 @@ def optics(answer: Answer) -> Reading[Optics]:
         unit="mW" if rx or tx else None,
         rx_los=_flag(found.get("Rx Los Flag")),
         tx_los=_flag(found.get("Tx Los Flag")),
+        rx_power_low=_measured(found.get("RxPower Low Thres"), " mW"),
     )
 
 
@@ -86,6 +99,11 @@ def neighbour_port(answer: Answer) -> Reading[str | None]:
     if answer.status == 0 and not clean(answer.text).strip():
         return None
     return unreadable(answer, "-lldp")
+
+
+def neighbour_switch(answer: Answer) -> Reading[str | None]:
+    """Reads the switch's own address (Chassis ID) of `-lldp -g`; None where it is not sent in that form."""
+    return only(r"MAC:[ \t]*((?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2})", answer)
 
 
 def neighbour_frame_size(answer: Answer) -> int | None:

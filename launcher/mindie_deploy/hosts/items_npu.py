@@ -22,9 +22,14 @@ HCCN_TOOL_PLACES = [
     "/usr/bin/hccn_tool",
     "hccn_tool",
 ]
-HCCN_QUERIES = ("ip", "link", "net_health", "netdetect", "gateway", "tls", "speed", "mtu")
+# In the order in which each device is asked. The counters are read first and last: what grows between is happening now.
+HCCN_QUERIES = (
+    "stat", "ip", "link", "net_health", "netdetect", "gateway", "tls", "speed", "mtu",
+    "lldp", "optical", "link_stat", "stat-later",
+)  # fmt: skip
 TABLE_TIMEOUT_S = 60  # practice: npu-smi info takes 1 to 3 s, minutes or for ever when a device is stuck
 NPU_SMI_TIMEOUT_S = 20
+LSPCI_TIMEOUT_S = 15
 HCCN_TIMEOUT_S = 15  # the tool itself would ask a dead device for five minutes
 
 BUSY_WORDS = [
@@ -46,6 +51,8 @@ def npu_smi_items(npus: int) -> list[Item]:
     for npu in range(npus):
         words = ["info", "-t", "health", "-i", str(npu), "-c", "0"]
         items.append(_npu_smi_item(f"npu-smi/health/{npu}", words, NPU_SMI_TIMEOUT_S))
+    for npu in range(npus):
+        items.append(_npu_smi_item(f"npu-smi/ecc/{npu}", ["info", "-t", "ecc", "-i", str(npu)], NPU_SMI_TIMEOUT_S))
     items.append(_npu_smi_item("npu-smi/topology", ["info", "-t", "topo"], NPU_SMI_TIMEOUT_S))
     return items
 
@@ -66,7 +73,7 @@ def hccn_items(npus: int) -> list[Item]:
     return [
         {
             "key": f"hccn/{npu}/{query}",
-            "command": ["hccn_tool", "-i", str(npu), f"-{query}", "-g"],
+            "command": ["hccn_tool", "-i", str(npu), f"-{query.removesuffix('-later')}", "-g"],
             "timeout": HCCN_TIMEOUT_S,
             "exclusive": f"hccn/{npu}",
             "retries": {"times": 3, "patterns": BUSY_WORDS, "pause": 0.5},
@@ -91,6 +98,7 @@ def driver_items(settings: Settings) -> list[Item]:
     return [
         {"key": "program/npu-smi", "stat": [place for place in npu_smi if "/" in place]},
         {"key": "program/hccn_tool", "stat": [place for place in hccn_tool if "/" in place]},
+        {"key": "bus", "command": ["lspci", "-d", "19e5:"], "timeout": LSPCI_TIMEOUT_S},
         {"key": "driver/version", "file": "{driver_root}/driver/version.info"},
         {"key": "firmware/version", "file": "{firmware_root}/firmware/version.info"},
         {"key": "hccn-configuration", "file": "/etc/hccn.conf"},

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from mindie_deploy.hosts.answer import Answer
-from mindie_deploy.hosts.facts import NpuProcess, Unknown
+from mindie_deploy.hosts.facts import EccCounts, NpuProcess, Unknown
 from mindie_deploy.hosts.npu_smi import refusal
 from mindie_deploy.hosts.text import excerpt, lines_of, records, whole
 
@@ -57,6 +57,33 @@ def counters(answer: Answer, what: str, npu: int | None = None) -> Counters | Un
     if not chips:
         return Unknown(f"{what}: there is nothing but a heading")
     return Counters(own, chips, controller)
+
+
+def ecc(answer: Answer, npu: int) -> EccCounts | Unknown:
+    """Reads `npu-smi info -t ecc -i N`: the HBM rows of the NPU, its dies summed up.
+
+    A driver without support prints zeros, which cannot be told from a healthy NPU; one without records prints the
+    heading alone, which is Unknown.
+    """
+    what = "npu-smi info -t ecc"
+    found = counters(answer, what, npu)
+    if isinstance(found, Unknown):
+        return found
+
+    def total(word: str) -> int | None:
+        values = [numbers[f"HBM {word}"] for numbers in found.chips.values() if f"HBM {word}" in numbers]
+        return int(sum(values)) if values else None
+
+    single, double = total("Single Bit Error Count"), total("Double Bit Error Count")
+    if single is None or double is None:
+        return Unknown(f"{what}: it shows no counts of the HBM")
+    return EccCounts(
+        single=single,
+        double=double,
+        single_isolated=total("Single Bit Isolated Pages Count"),
+        double_isolated=total("Double Bit Isolated Pages Count"),
+        double_next_isolated=total("Double Bit Next-Isolated Pages Count"),
+    )
 
 
 def processes(answer: Answer, npu: int) -> tuple[NpuProcess, ...] | Unknown:

@@ -7,11 +7,24 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mindie_deploy.cluster.names import container_name
 from mindie_deploy.hosts import answer as answers
-from mindie_deploy.hosts import engine, files, hccn_tool, npu_overview, npu_smi, npu_topology, paths, ports
+from mindie_deploy.hosts import (
+    engine,
+    files,
+    hccn_details,
+    hccn_tool,
+    npu_counters,
+    npu_overview,
+    npu_smi,
+    npu_topology,
+    paths,
+    pci,
+    ports,
+)
 from mindie_deploy.hosts.answer import Answer
-from mindie_deploy.hosts.clock import clock
+from mindie_deploy.hosts.clock import clock, seconds
 from mindie_deploy.hosts.facts import (
     DiskFacts,
+    EccCounts,
     EngineFacts,
     HccnDevice,
     HostFacts,
@@ -65,6 +78,9 @@ def read(
         disks=_disks(told, settings, the_engine),
         listening=ports.listening([answers.file_text(told.collection, key) for key in ("ports/4", "ports/6")]),
         weights=weights(told.collection, settings.model_path),
+        ecc={npu: _ecc(told, npu) for npu in npus},
+        bus=told.parsed("bus", pci.bus),
+        collected_at=_collected_at(told.collection),
     )
 
 
@@ -94,6 +110,17 @@ def _board(told: _Collected, npu: int) -> Reading[NpuBoard]:
     return told.parsed(f"npu-smi/board/{npu}", lambda answer: npu_smi.board(answer, npu))
 
 
+def _collected_at(collection: Mapping[str, object]) -> Reading[float]:
+    """Returns the host's clock at the beginning of the collection."""
+    started = seconds(collection.get("started"))
+    return Unknown("the collection has no times of the host") if started is None else started
+
+
+def _ecc(told: _Collected, npu: int) -> Reading[EccCounts]:
+    """Returns the bit errors of one NPU."""
+    return told.parsed(f"npu-smi/ecc/{npu}", lambda answer: npu_counters.ecc(answer, npu))
+
+
 def _hccn_device(told: _Collected, npu: int) -> HccnDevice:
     """Returns what hccn_tool said of one device."""
     key = f"hccn/{npu}"
@@ -108,6 +135,12 @@ def _hccn_device(told: _Collected, npu: int) -> HccnDevice:
         tls=told.parsed(f"{key}/tls", lambda answer: hccn_tool.tls(answer, npu)),
         speed_mbps=told.parsed(f"{key}/speed", hccn_tool.speed_mbps),
         mtu=told.parsed(f"{key}/mtu", hccn_tool.mtu),
+        optics=told.parsed(f"{key}/optical", hccn_details.optics),
+        link_history=told.parsed(f"{key}/link_stat", hccn_details.link_history),
+        neighbour_port=told.parsed(f"{key}/lldp", hccn_details.neighbour_port),
+        neighbour_switch=told.parsed(f"{key}/lldp", hccn_details.neighbour_switch),
+        counters=told.parsed(f"{key}/stat", hccn_details.counters),
+        counters_later=told.parsed(f"{key}/stat-later", hccn_details.counters),
     )
 
 

@@ -16,3 +16,6 @@ class Unknown:
 
 
 Reading: TypeAlias = Union[T, Unknown]  # noqa: UP007  (a generic alias; mypy does not take the | form)
+
+
+NOT_COLLECTED = Unknown("it was not collected")

@@ -10,10 +10,9 @@ from typing import Any
 from mindie_deploy.cluster.hosts import Host
 from mindie_deploy.cluster.names import DEPLOYMENT_LABEL, container_name
 from mindie_deploy.cluster.settings import Settings
-from mindie_deploy.hosts.facts import ContainerFacts, HostFacts, Npu, Reading, Unknown
+from mindie_deploy.hosts.facts import NOT_COLLECTED, ContainerFacts, HostFacts, Npu, Reading, Unknown
 
 NPU_NODE = re.compile(r"/dev/davinci(\d+)")
-NOT_COLLECTED = Unknown("it was not collected")
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ Function: TypeAlias = Callable[..., Iterable[Problem]]
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Iterable[Problem]])
 
 HCCN = "hccn."
-PER_NPU = ("boards", "npu_error_codes")
+PER_NPU = ("boards", "npu_error_codes", "ecc")
 _NEEDS = {field.name for field in fields(HostFacts)} | {HCCN + field.name for field in fields(HccnDevice)}
 
 

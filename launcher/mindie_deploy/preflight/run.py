@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from mindie_deploy.hosts.facts import HostFacts, Reading, Unknown
-from mindie_deploy.preflight.context import NOT_COLLECTED, Context, hccn_readings
+from mindie_deploy.hosts.facts import NOT_COLLECTED, HostFacts, Reading, Unknown
+from mindie_deploy.preflight.context import Context, hccn_readings
 from mindie_deploy.preflight.finding import Problem, Severity, Unreachable
 from mindie_deploy.preflight.registry import HCCN, PER_NPU, Check
 

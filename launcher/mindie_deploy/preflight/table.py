@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mindie_deploy.hosts.facts import ClockFacts, DiskFacts, HostFacts, ImageFacts, Reading, Unknown, VersionFile
-from mindie_deploy.preflight.context import NOT_COLLECTED, Context, hccn_readings, npus_of
+from mindie_deploy.hosts.facts import (
+    NOT_COLLECTED,
+    ClockFacts,
+    DiskFacts,
+    HostFacts,
+    ImageFacts,
+    Reading,
+    Unknown,
+    VersionFile,
+)
+from mindie_deploy.preflight.context import Context, hccn_readings, npus_of
 from mindie_deploy.preflight.finding import Finding, Unreachable, Verdict
 from mindie_deploy.preflight.sizes import size_text
 

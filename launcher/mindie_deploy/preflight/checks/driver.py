@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from mindie_deploy.hosts.facts import HostFacts, NpuBoard, Reading, Unknown, VersionFile
-from mindie_deploy.preflight.context import NOT_COLLECTED, Context, known
+from mindie_deploy.hosts.facts import NOT_COLLECTED, HostFacts, NpuBoard, Reading, Unknown, VersionFile
+from mindie_deploy.preflight.context import Context, known
 from mindie_deploy.preflight.finding import Problem
 from mindie_deploy.preflight.majority import odd_hosts, odd_npus
 from mindie_deploy.preflight.registry import check

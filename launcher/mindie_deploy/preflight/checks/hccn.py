@@ -13,7 +13,6 @@ from mindie_deploy.preflight.registry import check
 SOURCE = "hccn_tool's public source (hicann/driver); captures"
 TOOL = ("hccn.tool-responds",)
 LINK = ("hccn.tool-responds", "hccn.link-up")
-FULL_SPEED_MBPS = 200_000  # 910B boards have one 200 Gbit/s port for each NPU
 NOT_YET = ("init", "detect ip set")  # words of net_health that mean that nothing was probed yet
 
 
@@ -24,24 +23,6 @@ def parse_address(text: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Add
     except ValueError:
         return None
     return None if address.is_unspecified else address
-
-
-@check(
-    "hccn.link-up",
-    title="the RoCE link of an NPU is down",
-    severity="block",
-    command="hccn_tool -i N -link -g",
-    needs=("hccn.link_up",),
-    caused_by=TOOL,
-    why="The ranks of different hosts talk over this port; HCCL waits for the missing one until it times out.",
-    remedy="Check cable, optical module (hccn_tool -i N -optical -g) and switch port (hccn_tool -i N -lldp -g names "
-    "it). hccn_tool -i N -link_stat -g tells since when.",
-    source=SOURCE,
-)
-def link_up(host: HostFacts, context: Context) -> Iterator[Problem]:
-    for index, is_up in known_hccn(host, context, "link_up").items():
-        if not is_up:
-            yield Problem(host.name, "link status: DOWN", index)
 
 
 @check(
@@ -181,22 +162,22 @@ def net_health(host: HostFacts, context: Context) -> Iterator[Problem]:
 
 @check(
     "hccn.speed-200g",
-    title="an NPU's port does not run at 200 Gbit/s",
+    title="an NPU's port does not run at full speed",
     severity="block",
     command="hccn_tool -i N -speed -g",
     needs=("hccn.speed_mbps",),
     caused_by=LINK,
     why="All ranks wait for the slowest port; a port that fell back is usually a bad optic or a wrong switch setting.",
-    remedy="Check the optical module and the switch port's speed and FEC. If your fabric is slower by design, put "
-    "hccn.speed-200g into mindie_checks_warn.",
+    remedy="Check the optical module and the switch port's speed and FEC. If your fabric has another speed by "
+    "design, set mindie_hccn_speed_mbps.",
     source="Atlas 800T A2: eight 200GE RoCE ports",
 )
 def speed(host: HostFacts, context: Context) -> Iterator[Problem]:
     for index, speed_mbps in known_hccn(host, context, "speed_mbps").items():
         if speed_mbps is None:
             yield Problem(host.name, "Speed: Unknown!", index, kind="unknown")
-        elif speed_mbps != FULL_SPEED_MBPS:
-            yield Problem(host.name, f"Speed: {speed_mbps} Mb/s", index)
+        elif speed_mbps != context.settings.hccn_speed_mbps:
+            yield Problem(host.name, f"Speed: {speed_mbps} Mb/s, expected {context.settings.hccn_speed_mbps}", index)
 
 
 @check(

@@ -16,6 +16,37 @@ Hosts = Mapping[str, HostFacts]
 
 
 @check(
+    "hccn.link-up",
+    title="the RoCE link of an NPU is down",
+    severity="block",
+    scope="cluster",
+    command="hccn_tool -i N -link -g",
+    needs=("hccn.link_up",),
+    caused_by=TOOL,
+    why="The ranks of different hosts talk over this port; HCCL waits for the missing one until it times out.",
+    remedy="Check cable, optical module (hccn_tool -i N -optical -g) and switch port (hccn_tool -i N -lldp -g names "
+    "it). hccn_tool -i N -link_stat -g tells since when.",
+    source=SOURCE,
+)
+def link_up(hosts: Hosts, context: Context) -> Iterator[Problem]:
+    """Names what the ports that are down have in common: a whole host, or the same port of all hosts."""
+    down = {
+        name: [index for index, is_up in known_hccn(host, context, "link_up").items() if not is_up]
+        for name, host in hosts.items()
+    }
+    for name, indexes in down.items():
+        for index in indexes:
+            title = remedy = None
+            if len(context.npus) > 1 and len(indexes) == len(context.npus):
+                title = "all RoCE links of a host are down"
+                remedy = "Look at what its ports have in common: the switch that they lead to, its power, the cables."
+            elif len(hosts) > 1 and all(index in others for others in down.values()):
+                title = "the RoCE links of one rail are down on all hosts"
+                remedy = "Look at the switch of this rail (the same NPU index of all hosts): its power, its port group."
+            yield Problem(name, "link status: DOWN", index, title=title, remedy=remedy)
+
+
+@check(
     "hccn.ip-unique",
     title="two NPUs have the same address",
     severity="block",

@@ -14,8 +14,6 @@ REFERENCE = "npu-smi's public source (hicann/driver); captures of 23.0 to 26.0"
 RESPONDS = ("npu.tool-present", "npu.tool-responds")
 PRESENT = (*RESPONDS, "npu.count")
 FIRST_VIRTUAL_ID = 64  # ids from here on are virtual NPUs
-HOT_C = 75  # practice: an idle 910B3 shows 32 to 46 degrees Celsius in captures
-IDLE_POWER_W = 140.0  # practice: 80 to 130 W in captures of idle boards
 GRAVE_HEALTH = ("alarm", "critical", "unknown")
 
 
@@ -25,7 +23,7 @@ GRAVE_HEALTH = ("alarm", "critical", "unknown")
     severity="block",
     command=SMI,
     needs=("overview",),
-    caused_by=(*RESPONDS, "npu.vnpu-off"),
+    caused_by=(*RESPONDS, "npu.vnpu-off", "npu.pci-count"),
     why="Every rank needs its NPU. npu-smi leaves a lost NPU out without a word and with exit status 0, and then the "
     "launch hangs until HCCL times out.",
     remedy="For each missing NPU: lspci -d 19e5: (is the card on the bus?), dmesg | grep -i davinci; power the host "
@@ -234,7 +232,8 @@ def aicore(host: HostFacts, context: Context) -> Iterator[Problem]:
     source="practice: 32 to 46 degrees Celsius in captures of idle 910B3",
 )
 def temperature(host: HostFacts, context: Context) -> Iterator[Problem]:
-    yield from _sensor(host, context, "temperature_c", HOT_C, "degrees Celsius", "warn")
+    limit = context.settings.npu_temperature_limit_c
+    yield from _sensor(host, context, "temperature_c", limit, "degrees Celsius", "warn")
 
 
 @check(
@@ -249,7 +248,7 @@ def temperature(host: HostFacts, context: Context) -> Iterator[Problem]:
     source="practice: 80 to 130 W in captures of idle 910B3",
 )
 def power(host: HostFacts, context: Context) -> Iterator[Problem]:
-    yield from _sensor(host, context, "power_w", IDLE_POWER_W, "W", "info")
+    yield from _sensor(host, context, "power_w", context.settings.npu_idle_power_limit_w, "W", "info")
 
 
 @check(

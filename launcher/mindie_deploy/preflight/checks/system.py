@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from statistics import median
 
-from mindie_deploy.hosts.facts import ClockFacts, DiskFacts, HostFacts, SystemFacts, Unknown
-from mindie_deploy.preflight.context import NOT_COLLECTED, Context, is_ours_running
+from mindie_deploy.hosts.facts import NOT_COLLECTED, ClockFacts, DiskFacts, HostFacts, SystemFacts, Unknown
+from mindie_deploy.preflight.context import Context, is_ours_running
 from mindie_deploy.preflight.finding import Problem
 from mindie_deploy.preflight.majority import odd_hosts, values_of
 from mindie_deploy.preflight.registry import check

@@ -38,7 +38,7 @@ def npu_smi_present(host: HostFacts, context: Context) -> Iterator[Problem]:
     title="npu-smi gives no answer that says anything about the NPUs",
     severity="block",
     command="npu-smi info",
-    caused_by=("npu.tool-present",),
+    caused_by=("npu.tool-present", "driver.module"),
     why="A stuck device or a driver that is not loaded makes npu-smi hang or fail; MindIE would hang or fail the same "
     "way.",
     remedy="Read the reason. -8005 means that the driver is not started: dmesg | grep -i -e davinci -e drv; was the "

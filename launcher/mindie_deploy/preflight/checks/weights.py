@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from mindie_deploy.hosts.facts import DiskFacts, HostFacts, Unknown, WeightsFacts
-from mindie_deploy.preflight.context import NOT_COLLECTED, Context
+from mindie_deploy.hosts.facts import NOT_COLLECTED, DiskFacts, HostFacts, Unknown, WeightsFacts
+from mindie_deploy.preflight.context import Context
 from mindie_deploy.preflight.finding import CLUSTER, Problem, Severity
 from mindie_deploy.preflight.majority import odd_hosts
 from mindie_deploy.preflight.registry import check
