@@ -44,7 +44,14 @@ def command(name: str) -> dict[str, object]:
 
 
 def words(text: str, status: int = 0) -> dict[str, object]:
-    return {"status": status, "stdout": text, "stderr": "", "error": None, "timed_out": False, "truncated": False}
+    return {
+        "status": status,
+        "stdout": f"{text}\n",
+        "stderr": "",
+        "error": None,
+        "timed_out": False,
+        "truncated": False,
+    }
 
 
 def healthy() -> dict[str, Any]:

@@ -73,11 +73,16 @@ def command(collection: Mapping[str, object], key: str) -> Answer | Unknown:
     seconds = item.get("seconds")
     return Answer(
         status=status,
-        stdout=text_of(item.get("stdout")),
+        stdout=finished_lines(text_of(item.get("stdout"))),
         stderr=text_of(item.get("stderr")),
         truncated=item.get("truncated") is True,
         seconds=float(seconds) if isinstance(seconds, (int, float)) else 0.0,
     )
+
+
+def finished_lines(text: str) -> str:
+    """Returns what a program printed without a last line that it did not end: half a number is another number."""
+    return text[: text.rfind("\n") + 1]
 
 
 def file_text(collection: Mapping[str, object], key: str) -> FileText | Missing | Unknown:

@@ -46,11 +46,12 @@ def counters(answer: Answer, what: str, npu: int | None = None) -> Counters | Un
         words = dict(group)
         numbers = {key: float(value) for key, value in group if key != "Chip ID" and NUMBER.fullmatch(value)}
         chip = whole(words.get("Chip ID", ""))
-        if len(words) != len(group) or chip in chips:
-            return Unknown(f"{what}: a value is printed twice")
+        is_controller = words.get("Chip Name", "").lower() == "mcu"
+        if len(words) != len(group) or chip in chips or (chip is not None and is_controller):
+            return Unknown(f"{what}: a value is printed twice, or two records have run together")
         if chip is not None:
             chips[chip] = numbers
-        elif words.get("Chip Name", "").lower() == "mcu":
+        elif is_controller:
             controller = numbers
         else:
             return Unknown(f"{what}: a record without a chip: {excerpt(answer.stdout)}")
