@@ -10,27 +10,25 @@ from ansible.utils.display import Display
 
 from mindie_deploy.cluster.hosts import Host
 from mindie_deploy.cluster.settings import Settings
-from mindie_deploy.hosts.read import read
 from mindie_deploy.plain import plain
 from mindie_deploy.preflight.context import local_paths
+from mindie_deploy.preflight.gathered import facts_of
 from mindie_deploy.preflight.judge import judge
-from mindie_deploy.preflight.unreachable import why
 
 display = Display()
 
 
-def facts_of(name, hostvars, settings):
-    """Returns the HostFacts of a host from its registered collection, or why there are none."""
-    collected = plain(hostvars[name].get("preflight_collection") or {})
-    if "collection" in collected:
-        return read(
-            name,
-            collected["collection"],
-            settings,
-            requested_at=collected.get("requested_at"),
-            answered_at=collected.get("answered_at"),
-        )
-    return why(collected)
+def answers_of(name, hostvars, settings):
+    """Returns the facts of a host from its registered answers, or why there are none."""
+    said = hostvars[name]
+    reached = plain(said.get("preflight_reach") or {})
+    reached["refused"] = plain((said.get("preflight_listener") or {}).get("refused") or {})
+    return facts_of(
+        name,
+        plain(said.get("preflight_collection") or {}),
+        settings,
+        reached if "asked" in reached or "msg" in reached else None,
+    )
 
 
 class ActionModule(ActionBase):
@@ -45,7 +43,7 @@ class ActionModule(ActionBase):
         settings = Settings.model_validate(plain(task_vars["mindie_settings"]))
         playing = set(task_vars["ansible_play_hosts_all"])
         hosts = [Host(**host) for host in plain(task_vars["mindie_hosts"]) if host["name"] in playing]
-        facts = {host.name: facts_of(host.name, task_vars["hostvars"], settings) for host in hosts}
+        facts = {host.name: answers_of(host.name, task_vars["hostvars"], settings) for host in hosts}
         absent = [path for path in local_paths(settings) if not os.access(path, os.R_OK)]
         report = judge(hosts, facts, settings, absent=absent)
         result["report"] = report.to_dict()

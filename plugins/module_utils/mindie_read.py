@@ -6,17 +6,20 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import contextlib
 import errno
 import glob
 import grp
 import os
 import pwd
 import re
+import socket
 import stat
 
 OUTPUT_LIMIT = 1 << 20  # bytes kept of each stream of a command, and of a file
 READER_LIMIT = 32 << 20  # bytes of the answer of a reading child, which is JSON and so longer than what it read
 ENTRY_LIMIT = 20000  # entries of a directory, matches of a pattern
+CONNECT_PATIENCE = 3.0  # seconds for a connection and its first words
 SYSTEM_DIRECTORIES = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
 
 
@@ -218,8 +221,40 @@ def prepare(programs, values):
     }
 
 
+def connect(wanted, patience):
+    """Returns what comes of a connection to a port: who answered, or how the network refused."""
+    answer = {"outcome": None, "says": "", "error": None}
+    expected = (wanted.get("expect") or "").encode()
+    try:
+        with contextlib.closing(
+            socket.create_connection((wanted["address"], int(wanted["port"])), timeout=patience)
+        ) as link:
+            heard = b""
+            while len(heard) < len(expected) and expected.startswith(heard):
+                piece = link.recv(len(expected) - len(heard))
+                if not piece:
+                    break
+                heard += piece
+            answer["outcome"] = "answered" if heard == expected else "stranger"
+    except socket.timeout:
+        answer.update(outcome="silent", says="no answer within %g s" % patience)
+    except OSError as problem:
+        answer["says"] = problem.strerror or str(problem)
+        if problem.errno in (errno.ECONNREFUSED, errno.ECONNRESET):
+            answer["outcome"] = "refused"
+        elif problem.errno == errno.ETIMEDOUT:
+            answer["outcome"] = "silent"
+        elif problem.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM):
+            answer["outcome"] = "no-route"
+        else:
+            answer["error"] = answer["says"]
+    return answer
+
+
 def read_item(item, texts):
     """Returns what a reading item asks for."""
+    if "connect" in item:
+        return connect(item["connect"], float(item.get("patience") or CONNECT_PATIENCE))
     if "file" in item:
         paths = item["file"] if isinstance(item["file"], list) else [item["file"]]
         limit = int(item.get("limit") or OUTPUT_LIMIT)

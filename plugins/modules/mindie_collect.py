@@ -38,6 +38,8 @@ options:
       - "C(file): a path, or several of which the first that exists is read; C(limit) in bytes; C(lines): a regular
         expression, only lines that match it are returned."
       - "C(stat): list of paths or patterns. C(directory): a path. C(disk): a path that need not exist."
+      - "C(connect): C(address) and C(port) of another host to connect to, C(expect) what is said there first (empty:
+        any listener will do); C(patience) in seconds."
     type: list
     elements: dict
     required: true
@@ -79,7 +81,8 @@ collection:
     - C(items) holds an entry for every key, with C(started), C(seconds), C(timed_out), C(error) (why there is no
       answer, or null) and by kind C(status), C(stdout), C(stderr), C(truncated), C(attempts) for commands; C(path),
       C(exists), C(text), C(truncated) for files; C(paths) for stat; C(exists), C(real_path), C(entries) for
-      directories; C(ancestor), C(total_bytes), C(available_bytes), C(filesystem) for disks.
+      directories; C(ancestor), C(total_bytes), C(available_bytes), C(filesystem) for disks,
+        C(outcome) (answered, stranger, refused, silent, no-route) and C(says) for connections.
   returned: always
   type: dict
 """
@@ -323,7 +326,7 @@ def reader_answer(child):
     return answer
 
 
-KINDS = ("command", "file", "stat", "directory", "disk")
+KINDS = ("command", "file", "stat", "directory", "disk", "connect")
 
 
 def problem_of(items):

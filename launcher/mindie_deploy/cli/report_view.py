@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mindie_deploy.preflight.finding import Finding
+from mindie_deploy.preflight.ping_matrix import grid_lines
 from mindie_deploy.preflight.report import Report
 
 STYLES = {"block": "bold red", "warn": "yellow", "info": "cyan", "ok": "green"}
@@ -47,6 +48,11 @@ def _parts(report: Report) -> Iterator[RenderableType]:
     for finding in report.findings:
         yield Text("")
         yield from _finding(finding)
+    grid = list(grid_lines(report.pings))
+    if grid:
+        yield Text("")
+        yield Text("lost packets of the pings (rows from, columns to):")
+        yield from (Text(f"  {line}") for line in grid)
     yield Text("")
     for words, ids in (("skipped", report.skipped), ("lowered to warnings", report.lowered)):
         if ids:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import field_validator
 
@@ -56,6 +56,14 @@ class CheckSettings(SettingGroup):
     )
     clock_skew_warn_s: float = setting(2, "Difference of a host's clock that is mentioned.", unit="s", ge=0)
     clock_skew_block_s: float = setting(60, "Difference of a host's clock that blocks.", unit="s", ge=0)
+    check_pings: Literal["rails", "full", "off"] = setting(
+        "rails",
+        "Which NPUs ping which: those with the same index on other hosts, every one of other hosts, or none.",
+        why="about 3 s for each other host; full takes as many times longer as a host has NPUs",
+    )
+    check_ports: bool = setting(
+        True, "Try from every host the ports that it will need on others, with listeners made for the moment."
+    )
     weights_disk_bytes: int = setting(
         0, "Free disk that the weights need; 0: derived from their size.", unit="bytes", ge=0
     )

@@ -27,6 +27,9 @@ from mindie_deploy.hosts.facts_npu import NpuOverview as NpuOverview
 from mindie_deploy.hosts.facts_npu import NpuProcess as NpuProcess
 from mindie_deploy.hosts.facts_npu import Optics as Optics
 from mindie_deploy.hosts.facts_npu import VersionFile as VersionFile
+from mindie_deploy.hosts.facts_reach import PeerPing as PeerPing
+from mindie_deploy.hosts.facts_reach import PortProbe as PortProbe
+from mindie_deploy.hosts.facts_reach import ReachFacts as ReachFacts
 from mindie_deploy.hosts.reading import NOT_COLLECTED as NOT_COLLECTED
 from mindie_deploy.hosts.reading import Reading as Reading
 from mindie_deploy.hosts.reading import Unknown as Unknown
@@ -58,4 +61,5 @@ class HostFacts:
     weights: Reading[WeightsFacts]
     ecc: dict[int, Reading[EccCounts]] = field(default_factory=dict)
     collected_at: Reading[float] = NOT_COLLECTED  # the host's own clock when the collection began, seconds since 1970
+    reach: Reading[ReachFacts] | None = None  # None: nothing was asked
     bus: Reading[dict[str, str]] = NOT_COLLECTED  # accelerators on the PCI bus: device id (d802) by address

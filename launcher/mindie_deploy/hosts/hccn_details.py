@@ -103,6 +103,9 @@ def neighbour_port(answer: Answer) -> Reading[str | None]:
 
 def neighbour_switch(answer: Answer) -> Reading[str | None]:
     """Reads the switch's own address (Chassis ID) of `-lldp -g`; None where it is not sent in that form."""
+    port = neighbour_port(answer)
+    if isinstance(port, Unknown):
+        return port
     return only(r"MAC:[ \t]*((?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2})", answer)
 
 

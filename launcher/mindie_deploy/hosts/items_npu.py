@@ -71,17 +71,22 @@ def _npu_smi_item(key: str, words: list[str], timeout: int) -> Item:
 def hccn_items(npus: int) -> list[Item]:
     """Every query of every device; the module orders them by what is free."""
     return [
-        {
-            "key": f"hccn/{npu}/{query}",
-            "command": ["hccn_tool", "-i", str(npu), f"-{query.removesuffix('-later')}", "-g"],
-            "timeout": HCCN_TIMEOUT_S,
-            "exclusive": f"hccn/{npu}",
-            "retries": {"times": 3, "patterns": BUSY_WORDS, "pause": 0.5},
-            "environment": _libraries(),
-        }
+        hccn_item(f"hccn/{npu}/{query}", npu, [f"-{query.removesuffix('-later')}", "-g"], HCCN_TIMEOUT_S)
         for query in HCCN_QUERIES
         for npu in range(npus)
     ]
+
+
+def hccn_item(key: str, npu: int, words: list[str], timeout: int) -> Item:
+    """One call of hccn_tool for a device."""
+    return {
+        "key": key,
+        "command": ["hccn_tool", "-i", str(npu), *words],
+        "timeout": timeout,
+        "exclusive": f"hccn/{npu}",
+        "retries": {"times": 3, "patterns": BUSY_WORDS, "pause": 0.5},
+        "environment": _libraries(),
+    }
 
 
 def _libraries() -> dict[str, str]:

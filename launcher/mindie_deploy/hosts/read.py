@@ -30,9 +30,11 @@ from mindie_deploy.hosts.facts import (
     HostFacts,
     NpuBoard,
     NpuOverview,
+    ReachFacts,
     Reading,
     Unknown,
 )
+from mindie_deploy.hosts.reach import reach
 from mindie_deploy.hosts.system import system
 from mindie_deploy.hosts.weights_directory import weights
 
@@ -49,10 +51,12 @@ def read(
     *,
     requested_at: float | None = None,
     answered_at: float | None = None,
+    reached: Mapping[str, object] | None = None,
 ) -> HostFacts:
     """Returns the facts of the host `name` from what mindie_collect returned as `collection`.
 
     `requested_at` and `answered_at` are the controller's clock (seconds since 1970) around the round trip.
+    `reached` is the answer of the second round trip with what was `asked`, None where there was none.
     """
     told = _Collected(collection if isinstance(collection, Mapping) else {})
     npus = range(settings.npus_per_host)
@@ -80,6 +84,7 @@ def read(
         weights=weights(told.collection, settings.model_path),
         ecc={npu: _ecc(told, npu) for npu in npus},
         bus=told.parsed("bus", pci.bus),
+        reach=None if reached is None else _reach(reached),
         collected_at=_collected_at(told.collection),
     )
 
@@ -114,6 +119,15 @@ def _collected_at(collection: Mapping[str, object]) -> Reading[float]:
     """Returns the host's clock at the beginning of the collection."""
     started = seconds(collection.get("started"))
     return Unknown("the collection has no times of the host") if started is None else started
+
+
+def _reach(reached: Mapping[str, object]) -> Reading[ReachFacts]:
+    """Returns what the second round trip says."""
+    asked, collection = reached.get("asked"), reached.get("collection")
+    if not isinstance(collection, Mapping) or not isinstance(asked, Mapping):
+        return Unknown(answers.text_of(reached.get("msg")) or "the second round trip gave no answer")
+    refused = reached.get("refused")
+    return reach(asked, collection, refused if isinstance(refused, Mapping) else {})
 
 
 def _ecc(told: _Collected, npu: int) -> Reading[EccCounts]:

@@ -12,6 +12,7 @@ from mindie_deploy.preflight.causes import split_consequences
 from mindie_deploy.preflight.context import Context
 from mindie_deploy.preflight.finding import Finding, Unreachable, Verdict
 from mindie_deploy.preflight.grouping import findings_of, sort
+from mindie_deploy.preflight.ping_matrix import pairs_of
 from mindie_deploy.preflight.registry import all_checks
 from mindie_deploy.preflight.report import Report
 from mindie_deploy.preflight.run import Seen, run
@@ -60,6 +61,7 @@ def judge(
         lowered=tuple(one for one in checks if one in settings.checks_warn and checks[one].skippable),
         versions=versions_of(ranked),
         checks=len(checks),
+        pings=pairs_of(ranked),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypedDict, get_args
 
 from mindie_deploy.preflight.finding import Finding, Verdict, as_list, as_mapping
+from mindie_deploy.preflight.ping_matrix import Pair, grid_lines
 from mindie_deploy.preflight.table import COLUMNS, HostRow
 from mindie_deploy.preflight.text import finding_lines, table_lines, wrapped
 
@@ -32,7 +33,7 @@ class Report:
 
     `findings` are those to act on, of both kinds; `hidden` are consequences of them, each with `caused_by`. `skipped`
     and `lowered` are the ids that mindie_checks_skip and mindie_checks_warn name. `versions` is {subject: {host:
-    value}}. `checks` is the number of checks that there are.
+    value}}. `checks` is the number of checks that there are, `pings` who reached whom.
     """
 
     deployment: str
@@ -44,6 +45,7 @@ class Report:
     lowered: tuple[str, ...]
     versions: Mapping[str, Mapping[str, str]]
     checks: int
+    pings: tuple[Pair, ...] = ()
 
     @property
     def unknown(self) -> tuple[Finding, ...]:
@@ -75,6 +77,9 @@ class Report:
         ]
         for finding in self.findings:
             lines += ["", *finding_lines(finding, width)]
+        grid = list(grid_lines(self.pings))
+        if grid:
+            lines += ["", "Lost packets of the pings, rows from, columns to:", *grid]
         lines.append("")
         if self.skipped:
             lines += wrapped(f"Skipped by mindie_checks_skip: {', '.join(self.skipped)}", width)
@@ -102,6 +107,7 @@ class Report:
             "lowered": list(self.lowered),
             "versions": {subject: dict(values) for subject, values in self.versions.items()},
             "checks": self.checks,
+            "pings": [pair.to_dict() for pair in self.pings],
         }
 
     @classmethod
@@ -122,6 +128,7 @@ class Report:
                 for subject, values in as_mapping(value["versions"]).items()
             },
             checks=int(str(value["checks"])),
+            pings=tuple(Pair.from_dict(as_mapping(one)) for one in as_list(value.get("pings", []))),
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from mindie_deploy.hosts.facts import NOT_COLLECTED, HostFacts, NpuBoard, Reading, Unknown, VersionFile
 from mindie_deploy.preflight.context import Context, known
 from mindie_deploy.preflight.finding import Problem
-from mindie_deploy.preflight.majority import odd_hosts, odd_npus
+from mindie_deploy.preflight.majority import odd_hosts, odd_npus, split
 from mindie_deploy.preflight.registry import check
 from mindie_deploy.preflight.version_order import is_older, parse_version
 
@@ -104,7 +104,13 @@ def firmware_uniform(hosts: Mapping[str, HostFacts], context: Context) -> Iterat
         for index, board in known({npu: host.boards.get(npu, NOT_COLLECTED) for npu in context.npus}).items()
         if board.firmware_version
     }
-    yield from odd_npus(values, "firmware")
+    most = split(values).majority
+    for problem in odd_npus(values, "firmware"):
+        own = values[(problem.host, problem.npu)] if problem.npu is not None else None
+        if own is not None and most is not None and _release(own) == _release(most):
+            title = "the NPU firmware differs in its patch level"
+            problem = replace(problem, severity="info", title=title)
+        yield problem
 
 
 @check(
@@ -156,6 +162,11 @@ def _accepts(owner: Reading[VersionFile], other: Reading[VersionFile]) -> tuple[
 
 def _compatibility(board: Reading[NpuBoard]) -> str:
     return "" if isinstance(board, Unknown) else (board.compatibility or "").strip().upper()
+
+
+def _release(version: str) -> list[str]:
+    """Returns a firmware version without what changes from patch to patch: 7.8.0 of 7.8.0.5.216."""
+    return version.split(".")[:3]
 
 
 def _versions(files: Mapping[str, object]) -> dict[str, str]:

@@ -179,6 +179,7 @@ def hbm_free(host: HostFacts, context: Context) -> Iterator[Problem]:
     command=SMI,
     needs=("overview",),
     caused_by=(*RESPONDS, "docker.conflict"),
+    unknown="info",  # tables of 26.0 are seen without the block; the memory that processes hold is judged too
     why="A process of an earlier run or of somebody else holds memory and the device; loading then fails with out of "
     "memory or HCCL cannot be set up.",
     remedy="Find out whose it is (ps -fp PID; cat /proc/PID/cgroup tells the container), then stop the container, or "

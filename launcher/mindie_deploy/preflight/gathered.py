@@ -1,0 +1,37 @@
+"""Everything that one host answered, as Ansible hands it over, and the facts in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mindie_deploy.cluster.settings import Settings
+from mindie_deploy.hosts.facts import HostFacts
+from mindie_deploy.hosts.read import read
+from mindie_deploy.preflight.finding import Unreachable
+from mindie_deploy.preflight.unreachable import why
+
+Answers = Mapping[str, object]
+
+
+def facts_of(
+    name: str, collected: Answers, settings: Settings, reached: Answers | None = None
+) -> HostFacts | Unreachable:
+    """Returns the facts of a host, or why there are none.
+
+    `collected` is what the task that asked for the facts returned, `reached` the answer of the second round trip.
+    """
+    collection = collected.get("collection")
+    if not isinstance(collection, Mapping):
+        return why(collected)
+    return read(
+        name,
+        collection,
+        settings,
+        requested_at=_time(collected.get("requested_at")),
+        answered_at=_time(collected.get("answered_at")),
+        reached=reached or None,
+    )
+
+
+def _time(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
