@@ -23,7 +23,7 @@ sys.path.insert(0, str(HERE))
 
 from tools import state  # noqa: E402
 from tools.difference import differences, prune, restore  # noqa: E402
-from tools.faults import FAULTS, Context, Fault, FaultError, edit  # noqa: E402
+from tools.faults import FAULTS, Context, Fault, FaultError, edit, placed  # noqa: E402
 
 DEFAULT_WORK = HERE.parents[1] / ".work" / "cluster"
 APPLY = ("python3", "/opt/simulator/tools/apply.py")
@@ -98,7 +98,7 @@ class Faults:
         records.append({"name": name, "npu": npu, "differences": changes})
         made = [change["path"] for change in changes if "made" in change]
         self._keep(host, records, self._notes(host)["made"] + made)
-        return [f"{host}: {name}: {fault.description}", *self._enact(host, fault.run)]
+        return [f"{host}: {name}: {fault.description}", *self._enact(host, placed(fault.run, host, npu))]
 
     def clear(self, name: str | None, host: str | None) -> list[str]:
         """Takes back one fault or all, on one host or all; newest first."""
@@ -125,7 +125,8 @@ class Faults:
         state.write(file, raw)
         self._keep(host, records, made)
         said = [f"{host}: {path} was changed since and stays as it is" for path in left]
-        return [f"{host}: cleared {record['name']}", *said, *self._enact(host, FAULTS[record["name"]].undo)]
+        undo = placed(FAULTS[record["name"]].undo, host, record["npu"])
+        return [f"{host}: cleared {record['name']}", *said, *self._enact(host, undo)]
 
     def _enact(self, host: str, commands: tuple[tuple[str, ...], ...]) -> list[str]:
         """Runs apply.py, then the fault's own commands, in the host."""

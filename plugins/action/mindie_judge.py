@@ -3,36 +3,36 @@
 
 from __future__ import annotations
 
+import json
 import os
+import tempfile
+from pathlib import Path
 
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from mindie_deploy.cluster.hosts import Host
 from mindie_deploy.cluster.settings import Settings
+from mindie_deploy.mindie.versions import model_types
 from mindie_deploy.plain import plain
 from mindie_deploy.preflight.context import local_paths
-from mindie_deploy.preflight.gathered import facts_of
-from mindie_deploy.preflight.judge import judge
+from mindie_deploy.preflight.saved import Saved, answers_of, hosts_playing
 
 display = Display()
 
 
-def answers_of(name, hostvars, settings):
-    """Returns the facts of a host from its registered answers, or why there are none."""
-    said = hostvars[name]
-    reached = plain(said.get("preflight_reach") or {})
-    reached["refused"] = plain((said.get("preflight_listener") or {}).get("refused") or {})
-    return facts_of(
-        name,
-        plain(said.get("preflight_collection") or {}),
-        settings,
-        reached if "asked" in reached or "msg" in reached else None,
-    )
+def save(documents, directory):
+    """Writes the documents, each beside its place and then renamed; readable by their owner only."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name, document in documents.items():
+        handle, beside = tempfile.mkstemp(prefix=".saving-", dir=directory)
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            json.dump(document, out, indent=1)
+        Path(beside).replace(directory / name)
 
 
 class ActionModule(ActionBase):
-    """Runs on the controller only."""
+    """Runs on the controller only. `save_to` is a directory for what the hosts said, to be judged again elsewhere."""
 
     TRANSFERS_FILES = False
     _supports_check_mode = True
@@ -41,11 +41,21 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         settings = Settings.model_validate(plain(task_vars["mindie_settings"]))
-        playing = set(task_vars["ansible_play_hosts_all"])
-        hosts = [Host(**host) for host in plain(task_vars["mindie_hosts"]) if host["name"] in playing]
-        facts = {host.name: answers_of(host.name, task_vars["hostvars"], settings) for host in hosts}
-        absent = [path for path in local_paths(settings) if not os.access(path, os.R_OK)]
-        report = judge(hosts, facts, settings, absent=absent)
+        hosts = hosts_playing(plain(task_vars["mindie_hosts"]), set(task_vars["ansible_play_hosts_all"]))
+        saved = Saved(
+            settings=settings,
+            hosts=hosts,
+            answers={host.name: plain(answers_of(task_vars["hostvars"][host.name])) for host in hosts},
+            absent=tuple(path for path in local_paths(settings) if not os.access(path, os.R_OK)),
+            model_types=tuple(sorted(model_types(settings.version, settings.image))),
+        )
+        report = saved.report()
+        directory = self._task.args.get("save_to")
+        if directory:
+            try:
+                save(saved.documents(), Path(directory))
+            except OSError as error:
+                raise AnsibleError(f"what the hosts said cannot be saved: {error}") from error
         result["report"] = report.to_dict()
         display.display(report.to_text())
         result["changed"] = False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Action mindie_questions: plans the second round trip from what all hosts said in the first."""
+"""Action mindie_questions: finds from what all hosts said in the first round trip what they can ask one another."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from ansible.plugins.action import ActionBase
 from mindie_deploy.cluster.hosts import Host
 from mindie_deploy.cluster.settings import Settings
 from mindie_deploy.hosts.facts import HostFacts
-from mindie_deploy.hosts.questions import questions
+from mindie_deploy.hosts.questions import listened, listening_seconds
+from mindie_deploy.hosts.targets import targets
 from mindie_deploy.plain import plain
 from mindie_deploy.preflight.gathered import facts_of
 
 
 class ActionModule(ActionBase):
-    """Runs on the controller only. Returns `hosts`: what to do on each, for those that have something to do."""
+    """Runs on the controller only.
+
+    Returns `targets` by host (none: there is nothing to ask), the ports to `listen` on by host, the `word` that
+    listeners say, and their `lifetime` in seconds.
+    """
 
     TRANSFERS_FILES = False
     _supports_check_mode = True
@@ -27,13 +32,19 @@ class ActionModule(ActionBase):
         settings = Settings.model_validate(plain(task_vars["mindie_settings"]))
         playing = set(task_vars["ansible_play_hosts_all"])
         hosts = [Host(**host) for host in plain(task_vars["mindie_hosts"]) if host["name"] in playing]
-        facts = {}
-        if len(hosts) > 1 and (settings.check_pings != "off" or settings.check_ports):
-            for host in hosts:
-                collected = plain(task_vars["hostvars"][host.name].get("preflight_collection") or {})
-                found = facts_of(host.name, collected, settings)
-                if isinstance(found, HostFacts):
-                    facts[host.name] = found
-        result["hosts"] = questions(hosts, facts, settings, secrets.token_hex(8))
+        found = targets(hosts, self._facts(hosts, settings, task_vars["hostvars"]), settings)
+        result["targets"] = found
+        result["listen"] = {name: ports for name, target in found.items() if (ports := listened(target))}
+        result["word"] = secrets.token_hex(8)
+        result["lifetime"] = listening_seconds(found, settings, int(task_vars.get("ansible_forks") or 1))
         result["changed"] = False
         return result
+
+    @staticmethod
+    def _facts(hosts, settings, hostvars):
+        """Returns the facts of the hosts that answered."""
+        if len(hosts) < 2 or (settings.check_pings == "off" and not settings.check_ports):
+            return {}
+        said = {host.name: plain(hostvars[host.name].get("preflight_collection") or {}) for host in hosts}
+        facts = {name: facts_of(name, collected, settings) for name, collected in said.items()}
+        return {name: host for name, host in facts.items() if isinstance(host, HostFacts)}

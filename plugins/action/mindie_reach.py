@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Action mindie_reach: asks a host what mindie_questions planned for it, in one round trip."""
+"""Action mindie_reach: lets a host ping others and try their ports, in one round trip."""
 
 from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
 
+from mindie_deploy.cluster.settings import Settings
+from mindie_deploy.hosts.questions import questions
 from mindie_deploy.plain import plain
 
 
@@ -16,10 +18,14 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        questions = plain(self._task.args["questions"])
-        result.update(
-            self._execute_module(module_name="mindie_collect", module_args=questions["collect"], task_vars=task_vars)
-        )
-        result["asked"] = questions["asked"]
+        settings = Settings.model_validate(plain(task_vars["mindie_settings"]))
+        arguments = plain(self._task.args)
+        planned = questions(task_vars["inventory_hostname"], arguments["targets"], settings, arguments["word"])
+        wanted = planned["collect"]
+        if wanted["items"]:
+            result.update(self._execute_module(module_name="mindie_collect", module_args=wanted, task_vars=task_vars))
+        else:
+            result["collection"] = {"items": {}}
+        result["asked"] = planned["asked"]
         result["changed"] = False
         return result

@@ -19,7 +19,17 @@ import stat
 OUTPUT_LIMIT = 1 << 20  # bytes kept of each stream of a command, and of a file
 READER_LIMIT = 32 << 20  # bytes of the answer of a reading child, which is JSON and so longer than what it read
 ENTRY_LIMIT = 20000  # entries of a directory, matches of a pattern
-CONNECT_PATIENCE = 3.0  # seconds for a connection and its first words
+CONNECT_PATIENCE = 3.0  # seconds for a connection, and again for its first words
+# What the kernel says when a connection fails. EACCES and EPERM come from filters on the way out.
+REFUSALS = {
+    errno.ECONNREFUSED: "refused",
+    errno.ECONNRESET: "stranger",  # it was taken, and cut before we could look
+    errno.ETIMEDOUT: "silent",
+    errno.EHOSTUNREACH: "no-route",
+    errno.ENETUNREACH: "no-route",
+    errno.EACCES: "no-route",
+    errno.EPERM: "no-route",
+}
 SYSTEM_DIRECTORIES = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
 
 
@@ -223,32 +233,34 @@ def prepare(programs, values):
 
 def connect(wanted, patience):
     """Returns what comes of a connection to a port: who answered, or how the network refused."""
-    answer = {"outcome": None, "says": "", "error": None}
-    expected = (wanted.get("expect") or "").encode()
+    place = (wanted["address"], int(wanted["port"]))
     try:
-        with contextlib.closing(
-            socket.create_connection((wanted["address"], int(wanted["port"])), timeout=patience)
-        ) as link:
-            heard = b""
-            while len(heard) < len(expected) and expected.startswith(heard):
-                piece = link.recv(len(expected) - len(heard))
-                if not piece:
-                    break
-                heard += piece
-            answer["outcome"] = "answered" if heard == expected else "stranger"
+        link = socket.create_connection(place, timeout=patience)
     except socket.timeout:
-        answer.update(outcome="silent", says="no answer within %g s" % patience)
+        return {"outcome": "silent", "says": "no answer within %g s" % patience, "error": None}
     except OSError as problem:
-        answer["says"] = problem.strerror or str(problem)
-        if problem.errno in (errno.ECONNREFUSED, errno.ECONNRESET):
-            answer["outcome"] = "refused"
-        elif problem.errno == errno.ETIMEDOUT:
-            answer["outcome"] = "silent"
-        elif problem.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM):
-            answer["outcome"] = "no-route"
-        else:
-            answer["error"] = answer["says"]
-    return answer
+        says = problem.strerror or str(problem)
+        outcome = REFUSALS.get(problem.errno)
+        return {"outcome": outcome, "says": says, "error": None if outcome else says}
+    with contextlib.closing(link):
+        heard = first_words(link, (wanted.get("expect") or "").encode())
+    return {"outcome": "answered" if heard is None else "stranger", "says": heard or "", "error": None}
+
+
+def first_words(link, expected):
+    """Returns None when a connection begins with the expected bytes, else in words what came instead."""
+    heard = b""
+    try:
+        while len(heard) < len(expected):
+            piece = link.recv(len(expected) - len(heard))
+            if not piece:
+                return "it hung up"
+            heard += piece
+    except socket.timeout:
+        return "it took the connection and said nothing"
+    except OSError as problem:
+        return problem.strerror or str(problem)
+    return None if heard == expected else "it said something else"
 
 
 def read_item(item, texts):

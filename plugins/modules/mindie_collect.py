@@ -81,8 +81,8 @@ collection:
     - C(items) holds an entry for every key, with C(started), C(seconds), C(timed_out), C(error) (why there is no
       answer, or null) and by kind C(status), C(stdout), C(stderr), C(truncated), C(attempts) for commands; C(path),
       C(exists), C(text), C(truncated) for files; C(paths) for stat; C(exists), C(real_path), C(entries) for
-      directories; C(ancestor), C(total_bytes), C(available_bytes), C(filesystem) for disks,
-        C(outcome) (answered, stranger, refused, silent, no-route) and C(says) for connections.
+      directories; C(ancestor), C(total_bytes), C(available_bytes), C(filesystem) for disks; C(outcome) (answered,
+      stranger, refused, silent, no-route) and C(says) for connections.
   returned: always
   type: dict
 """

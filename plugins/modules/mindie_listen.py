@@ -72,6 +72,10 @@ refused:
   description: The ports that could not be had, with the reason.
   returned: when started
   type: dict
+was_running:
+  description: Whether the process was there until it was stopped.
+  returned: when stopped
+  type: bool
 """
 
 import contextlib
@@ -128,17 +132,38 @@ def greet(link, word):
         pass
 
 
-def serve(sockets, word, until):
-    """Says the word to everybody until the time is over."""
+def serve(listeners, word, until):
+    """Says the word to everybody until the time is over.
+
+    The other side hangs up first: else the kernel would remember the connection here for a minute, and a daemon that
+    starts meanwhile would find its port in use.
+    """
+    heard = {}  # connections that have the word, and when each is cut
     while True:
-        remaining = until - time.monotonic()
-        if remaining <= 0:
+        now = time.monotonic()
+        for link in [link for link, end in heard.items() if end <= now]:
+            cut(link)
+            del heard[link]
+        if until <= now:
             return
-        for ready in select.select(sockets, [], [], remaining)[0]:
+        first = min(until, *heard.values()) if heard else until
+        for ready in select.select([*listeners, *heard], [], [], first - now)[0]:
             with contextlib.suppress(OSError):  # one that hung up meanwhile
-                link, _unused = ready.accept()
-                with contextlib.closing(link):
-                    greet(link, word)
+                if ready not in heard:
+                    link, _unused = ready.accept()
+                    link.setblocking(False)
+                    heard[link] = time.monotonic() + PATIENCE
+                    link.sendall(word)
+                elif not ready.recv(1024):
+                    del heard[ready]
+                    ready.close()
+
+
+def cut(link):
+    """Ends a connection at once, so that the kernel forgets it."""
+    with contextlib.suppress(OSError):
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    link.close()
 
 
 def become_nobody(sockets):
@@ -179,11 +204,13 @@ def detach(sockets, word, lifetime):
 
 
 def stop(process):
-    """Ends the process, if it is still the one that was started."""
+    """Ends the process, if it is still the one that was started; tells whether it was."""
     pid = int(process.get("pid") or 0)
-    if pid > 1 and process.get("born") is not None and born(pid) == int(process["born"]):
-        with contextlib.suppress(OSError):  # it has just ended by itself
-            os.kill(pid, signal.SIGTERM)
+    if pid < 2 or process.get("born") is None or born(pid) != int(process["born"]):
+        return False
+    with contextlib.suppress(OSError):  # it has just ended by itself
+        os.kill(pid, signal.SIGTERM)
+    return True
 
 
 def main():
@@ -201,8 +228,7 @@ def main():
         supports_check_mode=True,
     )
     if module.params["state"] == "stopped":
-        stop(module.params["process"])
-        module.exit_json(changed=False)
+        module.exit_json(changed=False, was_running=stop(module.params["process"]))
     sockets, refused = opened(module.params["address"], module.params["ports"])
     process = {}
     if sockets:

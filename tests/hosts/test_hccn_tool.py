@@ -6,7 +6,7 @@ import pytest
 
 from mindie_deploy.hosts import hccn_details, hccn_ping, hccn_tool
 from mindie_deploy.hosts.answer import Answer
-from mindie_deploy.hosts.facts import Unknown
+from mindie_deploy.hosts.facts import Optics, Unknown
 from tests.hosts.samples import sample
 
 
@@ -113,3 +113,23 @@ def test_no_neighbour_is_an_answer() -> None:
 
 def test_an_empty_route_table_has_no_gateway() -> None:
     assert hccn_details.routes(Answer(0, "Routing table:\n\n")) == hccn_details.Routes(None, None, 0)
+
+
+def test_a_driver_that_does_not_know_the_state_of_the_configuration() -> None:
+    usage = Answer(3, "help\n", "Get invalid major cmd.\n")
+    assert hccn_details.configuration_status(usage) is None
+    assert hccn_details.configuration_status(Answer(13, "The command is not supported on this product.\n")) is None
+    assert hccn_details.configuration_status(Answer(0, "config status:START\n")) == "START"
+    for text in ("config status:SUCCESSFUL\n", "config status:FAIL\nconfig status:NONE\n", ""):
+        assert isinstance(hccn_details.configuration_status(Answer(0, text)), Unknown)
+
+
+def test_an_optical_module_tells_its_own_limits() -> None:
+    found = hccn_details.optics(sample("optical-ok-0").answer)
+    assert isinstance(found, Optics)
+    assert (found.rx_power_low, found.rx_power_high) == (0.1905, 3.1623)
+    assert (found.tx_power_low, found.tx_power_high, found.temperature_high_c) == (0.2512, 3.1623, 70.0)
+    absent = hccn_details.optics(sample("optical-absent-3").answer)
+    assert isinstance(absent, Optics)
+    assert absent.present is False
+    assert (absent.rx_power, absent.rx_power_low, absent.temperature_high_c) == (None, None, None)

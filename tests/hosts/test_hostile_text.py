@@ -20,6 +20,7 @@ from mindie_deploy.hosts import (
     npu_overview,
     npu_smi,
     npu_topology,
+    pci,
 )
 from mindie_deploy.hosts.answer import Answer, FileText
 from mindie_deploy.hosts.facts import NpuOverview, Unknown
@@ -58,6 +59,8 @@ PARSERS: dict[str, tuple[Callable[..., Any], str, tuple[Any, ...]]] = {
     "neighbour": (hccn_details.neighbour_port, r".*-lldp -g", ()),
     "vnic": (hccn_details.vnic, r".*-vnic -g", ()),
     "routes": (hccn_details.routes, r".*-route -g", ()),
+    "configuration status": (hccn_details.configuration_status, r".*-cfg status", ()),
+    "bus": (pci.bus, r"lspci .*", ()),
     "fec": (hccn_details.fec_mode, r".*-fec -g", ()),
 }
 FILES: dict[str, tuple[Callable[..., Any], str]] = {
@@ -153,7 +156,7 @@ def test_a_table_that_ends_early_shows_no_npu_that_is_not_there(text: str, data:
         assert set(cut.processes or ()) <= set(whole.processes or ())
 
 
-@pytest.mark.parametrize("name", [name for name in PARSERS if name not in ("neighbour",)])
+@pytest.mark.parametrize("name", [name for name in PARSERS if name not in ("neighbour", "bus")])
 @pytest.mark.parametrize(
     "text", ["", "\n", "bash: npu-smi: 未找到命令", "错误：设备忙，请稍后再试", "<html>", "\x1b[31m\x1b[0m"]
 )

@@ -6,7 +6,7 @@ import pytest
 
 from mindie_deploy.hosts import npu_counters, npu_overview, npu_smi, npu_topology, pci
 from mindie_deploy.hosts.answer import Answer
-from mindie_deploy.hosts.facts import EccCounts, NpuOverview, NpuProcess, Unknown
+from mindie_deploy.hosts.facts import EccCounts, NpuBoard, NpuOverview, NpuProcess, Unknown
 from tests.hosts.samples import sample
 
 IDLE = "info-idle-8-neutral"
@@ -119,6 +119,9 @@ def test_the_ascend_950_table_has_the_id_in_a_cell_of_its_own() -> None:
 
 def test_board_is_of_the_npu_that_was_asked_for() -> None:
     answer = sample("board-compat-ok-0").answer
+    found = npu_smi.board(answer, 0)
+    assert isinstance(found, NpuBoard)
+    assert (found.pci_device_id, found.subsystem_id, found.product_name) == ("0xD802", "0x4000", None)
     assert isinstance(npu_smi.board(answer, 1), Unknown)
     assert isinstance(npu_smi.board(Answer(0, answer.stdout * 2), 0), Unknown)
 
@@ -188,6 +191,10 @@ def test_cards_on_the_bus() -> None:
     assert isinstance(six, dict) and len(six) == 6 and set(six.values()) == {"d802"}
     without_names = pci.bus(Answer(0, "c1:00.0 Processing accelerators: Device 19e5:d802 (rev 20)\n"))
     assert without_names == {"c1:00.0": "d802"}
+    by_number = "c1:00.0 1200: 19e5:d802 (rev 20)\n0000:c2:00.0 1200: 19e5:d802\n7d:00.0 Class 0c03: 19e5:a23b\n"
+    assert pci.bus(Answer(0, by_number)) == {"c1:00.0": "d802", "c2:00.0": "d802"}
+    assert pci.bus(Answer(0, "0001:c1:00.0 Class 1200: 19e5:d803 (rev 20)\n")) == {"0001:c1:00.0": "d803"}
     assert pci.bus(Answer(0, "")) == {}
-    assert isinstance(pci.bus(Answer(0, "c1.00 strange d802 form\n")), Unknown)
+    for text in ("c1.00 strange d802 form\n", "<html>\n", "未找到命令\n", f"{by_number}c8:0\n"):
+        assert isinstance(pci.bus(Answer(0, text)), Unknown)
     assert isinstance(pci.bus(Answer(1, "", "lspci: Cannot open /proc/bus/pci")), Unknown)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mindie_deploy.errors import UsageError
-from mindie_deploy.mindie.versions import VERSIONS, choose_version, known_versions, version_in_tag
+from mindie_deploy.mindie.versions import VERSIONS, choose_version, known_versions, model_types, version_in_tag
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,16 @@ def test_releases_are_in_order_and_name_their_source() -> None:
     assert [version.order for version in VERSIONS] == sorted(version.order for version in VERSIONS)
     assert known_versions()[0] == "2.0.T3"
     assert all(version.source and version.rank_table_variables for version in VERSIONS)
+
+
+@pytest.mark.parametrize(
+    ("image", "types"),
+    [
+        ("mindie:2.0.T3-800I-A2", {"deepseekv2"}),
+        ("mindie:2.0.RC2-800I-A2", {"deepseekv2", "deepseek_v3"}),
+        ("mindie:2.9.RC1-800I-A2", set()),  # rendered as for an older one, about which nothing is known
+        ("mindie:latest", set()),
+    ],
+)
+def test_the_types_of_models_that_a_release_takes(image: str, types: set[str]) -> None:
+    assert model_types("auto", image) == types

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
+import struct
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,15 +84,96 @@ def test_a_port_that_cannot_be_had_is_named() -> None:
         taken = other.getsockname()[1]
         started = run("mindie_listen", address="127.0.0.1", ports=[taken])
         assert started["process"] == {} and "in use" in started["refused"][str(taken)]
-        assert connected(taken)["outcome"] == "silent"  # it says nothing
+        found = connected(taken)
+        assert (found["outcome"], found["says"]) == ("stranger", "it took the connection and said nothing")
+        assert connected(taken, expect="")["outcome"] == "answered"
     assert "assign" in run("mindie_listen", address="192.0.2.1", ports=[taken])["refused"][str(taken)]
 
 
 def test_only_the_process_that_was_started_is_ended() -> None:
-    own = {"pid": os.getpid(), "born": 1}
-    run("mindie_listen", state="stopped", process=own)
-    run("mindie_listen", state="stopped", process={})
-    run("mindie_listen", state="stopped", process={"pid": 0, "born": 0})
+    for process in ({"pid": os.getpid(), "born": 1}, {}, {"pid": 0, "born": 0}, {"pid": os.getpid()}):
+        assert run("mindie_listen", state="stopped", process=process)["was_running"] is False
+
+
+def test_it_says_whether_it_was_there_until_the_end() -> None:
+    process = run("mindie_listen", check=True, address="127.0.0.1", ports=[free_port()])["process"]
+    assert run("mindie_listen", check=True, state="stopped", process=process)["was_running"] is True
+    assert gone(process)
+    assert run("mindie_listen", check=True, state="stopped", process=process)["was_running"] is False
+
+
+def test_one_that_does_not_hang_up_hinders_nobody(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port)), socket.create_connection(("127.0.0.1", port)):
+        began = time.monotonic()
+        assert connected(port)["outcome"] == "answered"
+        assert time.monotonic() - began < 0.5
+
+
+def test_one_that_comes_after_a_long_wait_is_heard_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load("mindie_listen")
+    monkeypatch.setattr(module, "PATIENCE", 0.4)
+    number = free_port()
+    sockets, _ = module.opened("127.0.0.1", [number])
+    thread = threading.Thread(target=module.serve, args=(sockets, WORD.encode(), time.monotonic() + 2.0))
+    thread.start()
+    time.sleep(0.8)
+    with socket.create_connection(("127.0.0.1", number)) as slow:
+        time.sleep(0.2)
+        assert slow.recv(64) == WORD.encode()
+    with socket.create_connection(("127.0.0.1", number)) as stuck:
+        assert stuck.recv(64) == WORD.encode()
+        with pytest.raises(ConnectionResetError):
+            stuck.recv(64)
+    thread.join()
+    sockets[0].close()
+
+
+def served(answer: bytes | None) -> dict[str, Any]:
+    """What comes of a connection to a listener that gives this answer and hangs up, or resets the connection."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+
+        def serve() -> None:
+            link, _ = other.accept()
+            if answer is None:
+                link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            else:
+                link.sendall(answer)
+            link.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        found = connected(other.getsockname()[1])
+        thread.join()
+        return found
+
+
+@pytest.mark.parametrize(("answer", "says"), [
+    (b"SSH-2.0-OpenSSH", "it said something else"), (b"5a", "it hung up"), (b"", "it hung up"),
+    (None, "Connection reset by peer"),
+])  # fmt: skip
+def test_what_is_not_our_listener_is_told_from_it(answer: bytes | None, says: str) -> None:
+    found = served(answer)
+    assert (found["outcome"], found["says"], found["error"]) == ("stranger", says, None)
+
+
+@pytest.mark.parametrize(("number", "outcome"), [
+    (errno.EHOSTUNREACH, "no-route"), (errno.ENETUNREACH, "no-route"), (errno.EPERM, "no-route"),
+    (errno.ETIMEDOUT, "silent"), (errno.ECONNREFUSED, "refused"), (errno.ECONNRESET, "stranger"),
+    (errno.ENOBUFS, None),
+])  # fmt: skip
+def test_what_the_network_says(monkeypatch: pytest.MonkeyPatch, number: int, outcome: str | None) -> None:
+    def refuse(*place: object, **options: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    load("mindie_collect")
+    from ansible.module_utils import mindie_read
+
+    monkeypatch.setattr(mindie_read.socket, "create_connection", refuse)
+    found = mindie_read.connect({"address": "127.0.0.1", "port": 1, "expect": ""}, 1.0)
+    assert found["outcome"] == outcome
+    assert found["error"] == (None if outcome else os.strerror(number))
 
 
 def test_what_is_no_address_is_an_error_and_no_verdict() -> None:

@@ -14,10 +14,13 @@ from mindie_deploy.hosts.facts import (
     DiskFacts,
     EccCounts,
     EngineFacts,
+    FirewallFacts,
     HccnConfiguration,
     HccnDevice,
     HostFacts,
     ImageFacts,
+    InterfaceState,
+    KernelFacts,
     LinkHistory,
     ListeningPort,
     Npu,
@@ -26,6 +29,8 @@ from mindie_deploy.hosts.facts import (
     NpuProcess,
     Optics,
     PathState,
+    SharedMemoryFacts,
+    Surroundings,
     SystemFacts,
     Unknown,
     VersionFile,
@@ -38,6 +43,7 @@ from mindie_deploy.preflight.report import Report
 NPUS = range(8)
 MODEL = "/data/models/DeepSeek-R1-BF16"
 STATE = "/var/lib/mindie-deploy"
+ROOT = "/var/lib/docker"
 SHARDS = [f"model-{number:05d}-of-000163.safetensors" for number in range(1, 164)]
 SHARD_BYTES = 8_400_000_000
 SMALL_FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
@@ -132,7 +138,7 @@ def ports(host: int, npu: int | None = None, **changes: Any) -> dict[int, HccnDe
 
 
 def board(**changes: Any) -> NpuBoard:
-    return replace(NpuBoard("25.2.0", "7.7.0.6.236", "OK", "0xD802"), **changes)
+    return replace(NpuBoard("25.2.0", "7.7.0.6.236", "OK", "0xD802", subsystem_id="0x3005"), **changes)
 
 
 def boards(npu: int | None = None, value: object = None, **changes: Any) -> dict[int, Any]:
@@ -141,7 +147,7 @@ def boards(npu: int | None = None, value: object = None, **changes: Any) -> dict
 
 
 def engine(*containers: ContainerFacts, version: str = "27.3.1") -> EngineFacts:
-    return EngineFacts(version, "/var/lib/docker", "aarch64", containers)
+    return EngineFacts(version, ROOT, "aarch64", containers, "runc", "2", ("apparmor", "seccomp"))
 
 
 def container(name: str = "other", *, npus: range | tuple[int, ...] = NPUS, **changes: Any) -> ContainerFacts:
@@ -195,6 +201,7 @@ def disks(model_free: int = 3000 * GB, state_free: int = 100 * GB, **changes: An
     return {
         MODEL: replace(DiskFacts(MODEL, "/data", 4000 * GB, model_free, "ext4"), **changes),
         STATE: DiskFacts(STATE, "/var/lib", 200 * GB, state_free, "ext4"),
+        ROOT: DiskFacts(ROOT, ROOT, 500 * GB, 200 * GB, "ext4"),
     }
 
 
@@ -221,8 +228,51 @@ def system(index: int = 0, **changes: Any) -> SystemFacts:
         page_size=4096,
         modules=("drv_pcie_host", "drv_davinci_intf_host", "ext4"),
         addresses=(f"10.0.0.{11 + index}",),
+        interfaces={f"10.0.0.{11 + index}": "eth0"},
     )
     return replace(healthy, **changes)
+
+
+def kernel(**changes: Any) -> KernelFacts:
+    healthy = KernelFacts(
+        transparent_huge_pages="always",
+        governors={"performance": 192},
+        selinux_enforcing=False,
+        pid_max=4194304,
+        threads_max=12000000,
+        file_max=9223372036854775807,
+        nr_open=1073741816,
+        somaxconn=4096,
+        conntrack_count=120,
+        conntrack_max=262144,
+        product="Atlas 800T A2",
+        interfaces={"lo": InterfaceState(65536, "unknown"), "eth0": InterfaceState(1500, "up")},
+        device_cgroup=True,
+        locale="en_US.UTF-8",
+    )
+    return replace(healthy, **changes)
+
+
+def surroundings(index: int = 0, /, **changes: Any) -> Surroundings:
+    """What surrounds a container on a healthy host; a change names an attribute."""
+    healthy = Surroundings(
+        kernel=kernel(),
+        firewall=FirewallFacts(()),
+        shared_memory=shared_memory(),
+        own_name=(f"10.0.0.{11 + index}",),
+        engine_limits={"nofile": (1048576, 1048576), "nproc": (-1, -1)},
+        proxies={},
+        digests={name: f"{number:064x}" for number, name in enumerate((*SMALL_FILES, INDEX))},
+        weight_links={},
+        state_paths=(PathState(STATE, True, "directory", "0750"), PathState(f"{STATE}/deepseek-r1", False)),
+    )
+    return replace(healthy, **changes)
+
+
+def shared_memory(free: int = 700 * GB, *names: str, **state: Any) -> SharedMemoryFacts:
+    own = replace(PathState("/dev/shm", True, "directory", "1777"), **state)
+    files = tuple(PathState(f"/dev/shm/{name}", True, "file", "0600", "root") for name in names)
+    return SharedMemoryFacts(own, DiskFacts("/dev/shm", "/dev/shm", 768 * GB, free, "tmpfs"), files)
 
 
 def driver(version: str = "25.2.0", ranges: tuple[tuple[str, str], ...] = (("7.0.0", "7.7.99"),)) -> VersionFile:
@@ -270,7 +320,9 @@ def _healthy(name: str, index: int) -> HostFacts:
         weights=weights(),
         ecc=dict.fromkeys(NPUS, EccCounts(0, 0, 0, 0, 0)),
         bus={f"{bus.lower()}:00.0": "d802" for bus in BUSES},
+        management_library=PathState("/usr/local/dcmi/libdcmi.so", True, "file", "0550"),
         collected_at=1795586400.0,  # 2026-11-25 06:00 UTC
+        surroundings=surroundings(index),
     )
 
 
@@ -284,6 +336,25 @@ def configuration(index: int, **changes: Any) -> HccnConfiguration:
         netmask=dict.fromkeys(NPUS, "255.255.255.0"),
         netdetect={npu: f"29.1.{npu}.1" for npu in NPUS},
         gateway={npu: f"29.1.{npu}.1" for npu in NPUS},
+    )
+    return replace(healthy, **changes)
+
+
+def optics(**changes: Any) -> Optics:
+    """A module with light on four lanes, with its own limits."""
+    healthy = Optics(
+        present=True,
+        temperature_c=40.0,
+        rx_power=(0.9, 0.9, 0.9, 0.9),
+        tx_power=(1.0, 1.0, 1.0, 1.0),
+        unit="mW",
+        rx_los=("0x0",),
+        tx_los=("0x0",),
+        rx_power_low=0.1905,
+        rx_power_high=3.1623,
+        tx_power_low=0.2512,
+        tx_power_high=3.1623,
+        temperature_high_c=70.0,
     )
     return replace(healthy, **changes)
 
@@ -305,10 +376,11 @@ def _port(host: int, npu: int) -> HccnDevice:
         tls=False,
         speed_mbps=200000,
         mtu=1500,
-        optics=Optics(True, 40.0, (0.9, 0.9, 0.9, 0.9), (1.0, 1.0, 1.0, 1.0), "mW", ("0x0",), ("0x0",), 0.1905),
+        optics=optics(),
         link_history=LinkHistory(1, 0, (("Mon Nov 16 06:00:00 2026", "UP"),), "Wed Nov 25 06:00:00 2026"),
         neighbour_port=f"400GE1/0/{host + 1}",
         neighbour_switch=f"00:00:5e:00:53:{npu:02x}",
-        counters={"mac_rx_fcs_err_pkt_num": 3, "roce_rx_all_pkt_num": 1000},
-        counters_later={"mac_rx_fcs_err_pkt_num": 3, "roce_rx_all_pkt_num": 2000},
+        counters={"mac_rx_fcs_err_pkt_num": 3, "roce_rx_all_pkt_num": 1000, "mac_rx_pfc_pkt_num": 0},
+        counters_later={"mac_rx_fcs_err_pkt_num": 3, "roce_rx_all_pkt_num": 2000, "mac_rx_pfc_pkt_num": 5},
+        configuration_status="SUCCESS",
     )

@@ -41,6 +41,7 @@ from tests.preflight.builders import (
     topology,
     weights,
 )
+from tests.preflight.test_surroundings import SURROUNDINGS
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,7 @@ FAILING = [
     Case("driver.uniform", {"driver": driver("25.5.0")}, says="still running 25.2.0: not rebooted since"),
     Case("driver.files-match", {"overview": replace(overview(), driver_version="25.0.rc1")}, says="running 25.0.rc1"),
     Case("firmware.version", {"boards": boards(5, firmware_version="7.5.0.1.129")}, (5,), says="7.5.0.1.129"),
+    Case("firmware.version", {"boards": boards(5, firmware_version="7.7.0.9.220")}, (5,), severity="info"),
     Case("firmware.compat", {"boards": boards(5, compatibility="NOK")}, (5,)),
     Case(
         "firmware.compat",
@@ -179,7 +181,7 @@ FAILING = [
     Case("hccn.speed-200g", hccn(speed_mbps=100000), (5,), says="100000 Mb/s"),
     Case("hccn.mtu-uniform", hccn(mtu=9000), (5,), says="MTU 9000"),
     Case("hccn.tls-uniform", hccn(npu=None, tls=True), tuple(NPUS), says="TLS is on"),
-    Case("hccn.not-host-net", {"system": system(2, addresses=("29.1.5.200",))}, (5,), says="29.1.5.200"),
+    Case("hccn.not-host-net", {"system": system(2, addresses=("10.0.0.13", "29.1.5.200"))}, (5,), says="29.1.5.200"),
     Case("hccs.topology", {"topology": topology(pair_3_5="SYS")}, (3, 5), says="SYS to NPU 5"),
     Case(
         "hccs.topology",
@@ -312,6 +314,10 @@ UNREADABLE = [
     Case("hccn.optical", hccn(optics=UNKNOWN), (5,)),
     Case("hccn.link-flap", hccn(link_history=UNKNOWN), (5,)),
     Case("hccn.error-counters", hccn(counters=UNKNOWN), (5,)),
+    Case("hccn.pause-frames", hccn(counters_later=UNKNOWN), (5,)),
+    Case("hccn.cfg", hccn(configuration_status=UNKNOWN), (5,)),
+    Case("npu.board-uniform", {"boards": boards(5, UNKNOWN)}, (5,)),
+    Case("driver.dcmi", {"management_library": UNKNOWN}),
     Case("hccn.lldp-rail", hccn(neighbour_switch=UNKNOWN), (5,)),
     Case("hccn.clock", hccn(link_history=UNKNOWN), (5,)),
     Case("npu.ecc", {"ecc": {i: UNKNOWN if i == 5 else EccCounts(0, 0) for i in NPUS}}, (5,)),
@@ -371,13 +377,16 @@ ELSEWHERE = {
     "os.hostname-unique",
     "ports.free",
 }
-# Tested in test_reach.py.
-REACH = {"hccn.cross-ping-matrix", "ports.reachable"}
+# Tested in test_pings.py and test_reach.py.
+REACH = {"hccn.cross-ping-matrix", "net.host-route", "ports.reachable"}
 ELSEWHERE |= REACH
 # Tested in test_npu_depth.py.
 ELSEWHERE |= {"npu.ecc", "npu.ecc-single", "npu.pci-count", "driver.module", "hccn.optical", "hccn.link-flap"}
-ELSEWHERE |= {"hccn.error-counters", "hccn.lldp-rail", "hccn.clock"}
+ELSEWHERE |= {"hccn.error-counters", "hccn.pause-frames", "hccn.lldp-rail", "hccn.clock", "hccn.cfg"}
+ELSEWHERE |= {"npu.board-uniform", "driver.dcmi"}
 ELSEWHERE |= {"ports.weights", "settings.check-ids", "weights.source", "weights.tokenizer"}
+# Tested in test_surroundings.py.
+ELSEWHERE |= SURROUNDINGS
 UNREACHABLE = {check.id for check in all_checks().values() if check.scope == "unreachable"}
 
 
@@ -385,7 +394,7 @@ def test_every_check_has_a_failing_and_an_unknown_case() -> None:
     checks = set(all_checks()) - UNREACHABLE
     assert checks - {case.check_id for case in FAILING} == ELSEWHERE
     assert checks - {case.check_id for case in UNREADABLE} == (
-        JUDGE_ABSENCE | REACH | {"settings.check-ids", "weights.source"}
+        JUDGE_ABSENCE | REACH | SURROUNDINGS | {"settings.check-ids", "weights.source"}
     )
 
 

@@ -194,7 +194,8 @@ def test_a_stopped_engine_hides_what_comes_from_it() -> None:
 
     found = only(report)
     assert (found.check_id, found.where, found.kind) == ("docker.running", "host2", "fail")
-    of_engine = ("conflict", "image", "image-arch", "image-same", "name-free", "version")
+    of_engine = ("conflict", "disk", "image", "image-arch", "image-same", "name-free", "version")
+    of_engine += ("runtime", "user-namespace")
     assert set(found.hides) == {f"docker.{name}" for name in of_engine}
 
 

@@ -27,6 +27,7 @@ from tests.preflight.builders import (
     only,
     overview,
     ports,
+    surroundings,
 )
 
 
@@ -222,11 +223,13 @@ def test_any_mixture_of_missing_evidence_gives_a_report() -> None:
     fields = [
         name
         for name in vars(healthy_host())
-        if name not in ("name", "boards", "npu_error_codes", "hccn", "disks", "ecc")
+        if name not in ("name", "boards", "npu_error_codes", "hccn", "disks", "ecc", "surroundings")
     ]
     for _ in range(60):
         changes: dict[str, object] = {name: UNKNOWN for name in fields if chance.random() < 0.3}
         changes |= {name: {} for name in ("boards", "npu_error_codes", "hccn", "disks", "ecc") if chance.random() < 0.3}
+        around = {name: UNKNOWN for name in vars(surroundings()) if chance.random() < 0.3}
+        changes["surroundings"] = surroundings(1, **around)
         report = judged(cluster(host2=healthy_host("host2", 1, **changes)), weights_source="controller:/r1")
 
         assert Report.from_dict(json.loads(json.dumps(report.to_dict()))) == report

@@ -20,6 +20,8 @@ ACTIONS = (
     "mindie_status",
     "mindie_lock",
     "mindie_weights_plan",
+    "mindie_fix_plan",
+    "mindie_fix",
 )
 PLAYBOOKS: Mapping[str, Sequence[str]] = {
     "check": ("mindie_settings", "mindie_judge"),
@@ -28,8 +30,9 @@ PLAYBOOKS: Mapping[str, Sequence[str]] = {
     "stop": ("mindie_settings", "mindie_lock", "mindie_container"),
     "status": ("mindie_settings", "mindie_status"),
     "lock": ("mindie_settings", "mindie_lock"),
+    "fix": ("mindie_settings", "mindie_fix_plan", "mindie_lock", "mindie_fix"),
 }
-ONCE = ("mindie_settings", "mindie_judge")
+ONCE = ("mindie_settings", "mindie_judge", "mindie_fix_plan")
 
 
 class StubContent:

@@ -2,31 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mindie_deploy.cli.aftermath import cancelled
+from mindie_deploy.cli.files import require_writable, write_file
 from mindie_deploy.cli.launch import changed, judged, planned, require_launchable, show_report
 from mindie_deploy.cli.options import InventoryOption, JsonOption, LimitOption, VerboseOption, YesOption
 from mindie_deploy.cli.plan_view import plan_of, plan_view
 from mindie_deploy.cli.session import session
-from mindie_deploy.cli.terminal import duration
+from mindie_deploy.cli.terminal import Terminal, duration
+from mindie_deploy.errors import UsageError
+from mindie_deploy.preflight.html import html
+from mindie_deploy.preflight.junit import junit
+from mindie_deploy.preflight.report import Report
+from mindie_deploy.runs.bundle import read_saved
 
 
 def check(
     inventory: InventoryOption = None,
     limit: LimitOption = None,
+    saved: Annotated[
+        Path | None,
+        typer.Option("--from", help="Judge what a bundle or a run's record has saved, without hosts or inventory."),
+    ] = None,
+    html_file: Annotated[Path | None, typer.Option("--html", help="Write the report as one page of HTML.")] = None,
+    junit_file: Annotated[Path | None, typer.Option("--junit", help="Write the report as JUnit XML, for CI.")] = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Read the facts of every host and judge them. Changes nothing; ends with 3 when a launch would fail."""
+    files = {path: make for path, make in ((html_file, html), (junit_file, junit)) if path is not None}
+    for path in files:
+        require_writable(path)
+    if saved is not None:
+        if inventory or limit:
+            raise UsageError("--from judges what was saved: it takes no inventory and no --limit", "leave them out")
+        terminal = Terminal(as_json=as_json)
+        report = read_saved(saved).report()
+        _tell(terminal, report, files)
+        require_launchable(report)
+        return
     with session("check", inventory, as_json=as_json, verbose=verbose) as one:
         report = judged(one, one.play("check", "check", limit=limit))
-        one.terminal.json(report.to_dict())
-        show_report(one, report)
+        _tell(one.terminal, report, files)
         one.terminal.note(f"checked in {duration(one.elapsed)}", "dim")
         require_launchable(report)
+
+
+def _tell(terminal: Terminal, report: Report, files: Mapping[Path, Callable[[Report], str]]) -> None:
+    """Prints the report, and writes it to the files."""
+    for path, make in files.items():
+        write_file(path, make(report))
+    terminal.json(report.to_dict())
+    show_report(terminal, report)
+    for path in files:
+        terminal.note(f"report: {path}", "dim")
 
 
 def plan(

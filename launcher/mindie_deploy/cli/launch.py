@@ -8,6 +8,7 @@ from mindie_deploy.cli.aftermath import cancelled
 from mindie_deploy.cli.plan_view import Plan, plan_of
 from mindie_deploy.cli.report_view import report_view, verdict_line
 from mindie_deploy.cli.session import Session
+from mindie_deploy.cli.terminal import Terminal
 from mindie_deploy.errors import CheckFailedError, MindieDeployError, UnreachableError
 from mindie_deploy.preflight.registry import all_checks
 from mindie_deploy.preflight.report import Report
@@ -58,14 +59,14 @@ def require_launchable(report: Report) -> None:
     )
 
 
-def show_report(session: Session, report: Report, *, brief: bool = False) -> None:
+def show_report(terminal: Terminal, report: Report, *, brief: bool = False) -> None:
     """Prints the report as the result; briefly where nothing was found and it is not what was asked for."""
     if brief and not report.findings:
-        session.terminal.note(verdict_line(report))
-    elif session.terminal.out.is_terminal and not session.terminal.as_json:
-        session.terminal.result(report_view(report))
+        terminal.note(verdict_line(report))
+    elif terminal.out.is_terminal and not terminal.as_json:
+        terminal.result(report_view(report))
     else:
-        session.terminal.result(report.to_text())
+        terminal.result(report.to_text())
 
 
 def planned(session: Session, title: str, *, restart: bool = False, playbook: str = "deploy") -> tuple[Report, Plan]:
@@ -73,7 +74,7 @@ def planned(session: Session, title: str, *, restart: bool = False, playbook: st
     result = session.play(playbook, title, check=True, extra={"mindie_deploy_restart": restart})
     report = report_of(result)
     if report is not None:
-        show_report(session, judged(session, result), brief=True)
+        show_report(session.terminal, judged(session, result), brief=True)
         if report.verdict == "block":
             session.terminal.json({"report": report.to_dict()})
         require_launchable(report)

@@ -13,9 +13,11 @@ from typing import Annotated, Any
 import typer
 
 from mindie_deploy.cli import command_status
+from mindie_deploy.cli.command_bundle import bundle
 from mindie_deploy.cli.command_chat import chat
 from mindie_deploy.cli.command_check import check, plan, sync
 from mindie_deploy.cli.command_explain import config, explain
+from mindie_deploy.cli.command_fix import fix
 from mindie_deploy.cli.command_init import init
 from mindie_deploy.cli.command_up import down, up
 from mindie_deploy.cli.terminal import Terminal
@@ -32,8 +34,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for function in (init, check, sync, plan, up, command_status.status, command_status.logs, chat, down, explain):
+for function in (init, check, fix, bundle, sync, plan, up, command_status.status, command_status.logs, chat, down):
     app.command()(function)
+app.command()(explain)
 app.add_typer(config, name="config")
 app.add_typer(command_status.lock, name="lock")
 

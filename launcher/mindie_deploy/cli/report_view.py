@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mindie_deploy.preflight.finding import Finding
-from mindie_deploy.preflight.ping_matrix import grid_lines
+from mindie_deploy.preflight.ping_grid import grid_lines
 from mindie_deploy.preflight.report import Report
 
 STYLES = {"block": "bold red", "warn": "yellow", "info": "cyan", "ok": "green"}
@@ -45,19 +45,33 @@ def _parts(report: Report) -> Iterator[RenderableType]:
         marked = [Text(cell, STYLES["block"] if cell.endswith(" !") else "") for cell in cells]
         table.add_row(*marked, Text(verdict, STYLES.get(verdict, "")))
     yield table
+    yield from _drift(report.drift())
     for finding in report.findings:
         yield Text("")
         yield from _finding(finding)
     grid = list(grid_lines(report.pings))
     if grid:
         yield Text("")
-        yield Text("lost packets of the pings (rows from, columns to):")
+        yield Text("pings between NPUs (rows: from, columns: to; a share: packets lost):")
         yield from (Text(f"  {line}") for line in grid)
     yield Text("")
     for words, ids in (("skipped", report.skipped), ("lowered to warnings", report.lowered)):
         if ids:
             yield Text(f"{words} by the settings: {', '.join(ids)}", "yellow")
     yield verdict_line(report)
+
+
+def _drift(rows: list[list[str]]) -> Iterator[RenderableType]:
+    """Draws what differs between the hosts, if anything does."""
+    if not rows:
+        return
+    yield Text("\nwhat differs between the hosts:")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in rows[0]:
+        table.add_column(heading, overflow="fold")
+    for row in rows[1:]:
+        table.add_row(*(Text(cell, STYLES["warn"] if cell.endswith(" !") else "") for cell in row))
+    yield table
 
 
 def _finding(finding: Finding) -> Iterator[Text]:

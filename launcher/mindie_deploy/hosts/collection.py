@@ -18,6 +18,7 @@ from mindie_deploy.hosts.items_npu import (
     hccn_items,
     npu_smi_items,
 )
+from mindie_deploy.hosts.items_surroundings import surroundings_items
 
 if TYPE_CHECKING:
     from mindie_deploy.cluster.settings import Settings
@@ -45,6 +46,7 @@ def specification(settings: Settings) -> dict[str, object]:
             *disk_items(settings),
             *system_items(),
             *weights_items(settings.model_path),
+            *surroundings_items(settings),
         ],
         "limit": COLLECTION_LIMIT_S,
         "parallel": PARALLEL,

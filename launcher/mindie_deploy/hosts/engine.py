@@ -14,6 +14,7 @@ from mindie_deploy.hosts.text import excerpt, lines_of
 NPU_DEVICE = re.compile(r"/dev/(davinci\w*|devmm_svm|hisi_hdc)")
 VISIBLE_DEVICES = re.compile(r"\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?)*", re.ASCII)
 NO_IMAGE = re.compile(r"no such (image|object)|image not known", re.IGNORECASE)
+PROXY_VARIABLE = re.compile(r"((?:http|https|all)_proxy)=.", re.IGNORECASE)
 VANISHED = re.compile(r"no such (container|object)", re.IGNORECASE)
 
 
@@ -37,12 +38,40 @@ def engine(information: Answer | Unknown, containers: Answer | Unknown, own_name
     listed = _containers(containers)
     if isinstance(listed, Unknown):
         return listed
+    podman_host = told.get("host")
+    host = podman_host if isinstance(podman_host, Mapping) else {}
     return EngineFacts(
         version=version,
         root=text_of(told.get("DockerRootDir")) or text_of(_inner(told, "store", "graphRoot")) or None,
         architecture=text_of(told.get("Architecture")) or text_of(_inner(told, "host", "arch")) or None,
         containers=tuple(one for one in listed if concerns_npus(one) or one.name == own_name),
+        default_runtime=text_of(told.get("DefaultRuntime")) or text_of(_inner(host, "ociRuntime", "name")) or None,
+        cgroup_version=(text_of(told.get("CgroupVersion")) or text_of(host.get("cgroupVersion"))).lstrip("v") or None,
+        security=_security(told, host),
+        images=_images(told),
     )
+
+
+def _images(told: Mapping[str, object]) -> int | None:
+    """Returns the number of images."""
+    store = _inner(told, "store", "imageStore")
+    count = number_of(told.get("Images"))
+    if count is None and isinstance(store, Mapping):
+        count = number_of(store.get("number"))
+    return count if count is not None and count >= 0 else None
+
+
+def _security(told: Mapping[str, object], host: Mapping[str, object]) -> tuple[str, ...]:
+    """Returns the names of Docker's SecurityOptions ("name=seccomp,profile=builtin"), and Podman's switches for it."""
+    options = told.get("SecurityOptions")
+    found = [
+        match[1]
+        for option in (options if isinstance(options, list) else [])
+        if (match := re.match(r"(?:name=)?([a-z]{1,20})", text_of(option)))
+    ]
+    switches = {"rootless": "rootless", "selinuxEnabled": "selinux", "apparmorEnabled": "apparmor"}
+    found += [word for key, word in switches.items() if _inner(host, "security", key) is True]
+    return tuple(dict.fromkeys(found))
 
 
 def concerns_npus(container: ContainerFacts) -> bool:
@@ -76,7 +105,15 @@ def image(answer: Answer | Unknown, reference: str) -> Reading[ImageFacts | None
         architecture=text_of(record.get("Architecture")) or None,
         labels=_texts(_inner(record, "Config", "Labels")) or _texts(record.get("Labels")),
         size_bytes=size if size is not None and size >= 0 else None,
+        proxies=_proxies(_inner(record, "Config", "Env")),
     )
+
+
+def _proxies(environment: object) -> tuple[str, ...]:
+    """Returns the names of an image's variables that send traffic to a proxy; their values may hold passwords."""
+    listed = environment if isinstance(environment, list) else []
+    found = (PROXY_VARIABLE.match(text_of(entry)) for entry in listed)
+    return tuple(match[1] for match in found if match)
 
 
 def _containers(answer: Answer | Unknown) -> Reading[tuple[ContainerFacts, ...]]:

@@ -30,6 +30,11 @@ from mindie_deploy.hosts.facts_npu import VersionFile as VersionFile
 from mindie_deploy.hosts.facts_reach import PeerPing as PeerPing
 from mindie_deploy.hosts.facts_reach import PortProbe as PortProbe
 from mindie_deploy.hosts.facts_reach import ReachFacts as ReachFacts
+from mindie_deploy.hosts.facts_surroundings import FirewallFacts as FirewallFacts
+from mindie_deploy.hosts.facts_surroundings import InterfaceState as InterfaceState
+from mindie_deploy.hosts.facts_surroundings import KernelFacts as KernelFacts
+from mindie_deploy.hosts.facts_surroundings import SharedMemoryFacts as SharedMemoryFacts
+from mindie_deploy.hosts.facts_surroundings import Surroundings as Surroundings
 from mindie_deploy.hosts.reading import NOT_COLLECTED as NOT_COLLECTED
 from mindie_deploy.hosts.reading import Reading as Reading
 from mindie_deploy.hosts.reading import Unknown as Unknown
@@ -63,3 +68,5 @@ class HostFacts:
     collected_at: Reading[float] = NOT_COLLECTED  # the host's own clock when the collection began, seconds since 1970
     reach: Reading[ReachFacts] | None = None  # None: nothing was asked
     bus: Reading[dict[str, str]] = NOT_COLLECTED  # accelerators on the PCI bus: device id (d802) by address
+    management_library: Reading[PathState] = NOT_COLLECTED  # libdcmi.so
+    surroundings: Surroundings = field(default_factory=Surroundings)

@@ -27,12 +27,19 @@ class PathState:
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """The container engine: version, where it keeps its data, and its containers that touch NPUs or have our name."""
+    """The container engine: version, where it keeps its data, and its containers that touch NPUs or have our name.
+
+    `security` are its words for what guards containers: selinux, apparmor, seccomp, userns, rootless and others.
+    """
 
     version: str
     root: str | None
     architecture: str | None
     containers: tuple[ContainerFacts, ...]
+    default_runtime: str | None = None
+    cgroup_version: str | None = None  # "1" or "2"
+    security: tuple[str, ...] = ()
+    images: int | None = None  # how many it has of any kind
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,7 @@ class ImageFacts:
     architecture: str | None
     labels: dict[str, str]
     size_bytes: int | None
+    proxies: tuple[str, ...] = ()  # variables of its environment that name a proxy
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ class NpuBoard:
     pci_device_id: str | None
     product_name: str | None = None
     serial_number: str | None = None
+    subsystem_id: str | None = None  # tells boards of one chip apart: training, inference
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,11 @@ class Optics:
     unit: str | None
     rx_los: tuple[str, ...] | None
     tx_los: tuple[str, ...] | None
-    rx_power_low: float | None = None  # the module's own limits of received power, in the same unit
+    rx_power_low: float | None = None  # the module's own limits, in the same units
+    rx_power_high: float | None = None
+    tx_power_low: float | None = None
+    tx_power_high: float | None = None
+    temperature_high_c: float | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,7 @@ class HccnDevice:
     neighbour_switch: Reading[str | None] = NOT_COLLECTED  # its chassis address; None: not sent in that form
     counters: Reading[dict[str, int]] = NOT_COLLECTED
     counters_later: Reading[dict[str, int]] = NOT_COLLECTED  # the same counters, some seconds later
+    configuration_status: Reading[str | None] = NOT_COLLECTED  # NONE, START, FAIL, SUCCESS; None: no such query
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from mindie_deploy.hosts.answer import Answer
 from mindie_deploy.hosts.facts import LinkHistory, Optics, Reading, Unknown
-from mindie_deploy.hosts.hccn_tool import only, unreadable
+from mindie_deploy.hosts.hccn_tool import Trouble, only, trouble, unreadable
 from mindie_deploy.hosts.text import clean, is_ipv4, lines_of, records, whole
 
 DEVICE_PREFIX = re.compile(r"^\s*\[(?:devid|device) (\d+)\]", re.ASCII)
@@ -88,6 +88,10 @@ def optics(answer: Answer) -> Reading[Optics]:
         rx_los=_flag(found.get("Rx Los Flag")),
         tx_los=_flag(found.get("Tx Los Flag")),
         rx_power_low=_measured(found.get("RxPower Low Thres"), " mW"),
+        rx_power_high=_measured(found.get("RxPower High Thres"), " mW"),
+        tx_power_low=_measured(found.get("TxPower Low Thres"), " mW"),
+        tx_power_high=_measured(found.get("TxPower High Thres"), " mW"),
+        temperature_high_c=_measured(found.get("Temp High Thres"), " C"),
     )
 
 
@@ -143,9 +147,14 @@ def communication_process(answer: Answer) -> Reading[bool]:
     return unreadable(answer, "-process") if word is None else word == "exist"
 
 
-def configuration_status(answer: Answer) -> Reading[str]:
-    """Reads `-cfg status`: whether /etc/hccn.conf was applied after a reset (NONE, START, FAIL, SUCCESS)."""
+def configuration_status(answer: Answer) -> Reading[str | None]:
+    """Reads `-cfg status`: whether /etc/hccn.conf was applied after a reset (NONE, START, FAIL, SUCCESS).
+
+    None where the tool does not know the question.
+    """
     word = only(r"config status:[ \t]*(NONE|START|FAIL|SUCCESS)", answer)
+    if word is None and trouble(answer) in (Trouble.USAGE, Trouble.UNSUPPORTED):
+        return None
     return unreadable(answer, "-cfg") if word is None else word
 
 

@@ -25,12 +25,29 @@ HCCN_TOOL_PLACES = [
 # In the order in which each device is asked. The counters are read first and last: what grows between is happening now.
 HCCN_QUERIES = (
     "stat", "ip", "link", "net_health", "netdetect", "gateway", "tls", "speed", "mtu",
-    "lldp", "optical", "link_stat", "stat-later",
+    "cfg", "lldp", "optical", "link_stat", "stat-later",
 )  # fmt: skip
+QUERY_WORDS = {"cfg": ["-cfg", "status"], "stat-later": ["-stat", "-g"]}  # where they are not the key's own and -g
 TABLE_TIMEOUT_S = 60  # practice: npu-smi info takes 1 to 3 s, minutes or for ever when a device is stuck
 NPU_SMI_TIMEOUT_S = 20
-LSPCI_TIMEOUT_S = 15
+BUS_TIMEOUT_S = 15
 HCCN_TIMEOUT_S = 15  # the tool itself would ask a dead device for five minutes
+
+# Numbers, not names: the names depend on the host's list of PCI devices. Small systems have no lspci; the kernel's own
+# files say the same, and are printed in lspci's form.
+BUS_SCRIPT = r"""
+lspci -n -d 19e5: 2>/dev/null && exit
+cd /sys/bus/pci/devices || exit
+for address in *; do
+    vendor= device= class=
+    read -r vendor < "$address/vendor" && [ "$vendor" = 0x19e5 ] || continue
+    read -r device < "$address/device" && read -r class < "$address/class" || continue
+    class=${class#0x}
+    printf '%s %.4s: 19e5:%s\n' "$address" "$class" "${device#0x}"
+done 2>/dev/null
+true
+"""
+MANAGEMENT_LIBRARY = "/usr/local/dcmi/libdcmi.so"  # the container mounts its directory; npu-smi in it needs the file
 
 BUSY_WORDS = [
     r"is busy",
@@ -71,7 +88,7 @@ def _npu_smi_item(key: str, words: list[str], timeout: int) -> Item:
 def hccn_items(npus: int) -> list[Item]:
     """Every query of every device; the module orders them by what is free."""
     return [
-        hccn_item(f"hccn/{npu}/{query}", npu, [f"-{query.removesuffix('-later')}", "-g"], HCCN_TIMEOUT_S)
+        hccn_item(f"hccn/{npu}/{query}", npu, QUERY_WORDS.get(query, [f"-{query}", "-g"]), HCCN_TIMEOUT_S)
         for query in HCCN_QUERIES
         for npu in range(npus)
     ]
@@ -89,10 +106,14 @@ def hccn_item(key: str, npu: int, words: list[str], timeout: int) -> Item:
     }
 
 
+def library_path(driver_root: str) -> str:
+    """Returns where the driver's libraries are below its root, in the form of LD_LIBRARY_PATH."""
+    return ":".join(f"{driver_root}/driver/{place}" for place in ("lib64", "lib64/common", "lib64/driver"))
+
+
 def _libraries() -> dict[str, str]:
     """The driver's libraries, for a login that does not set them. A host's own value counts first."""
-    places = ("lib64", "lib64/common", "lib64/driver")
-    return {"LD_LIBRARY_PATH": ":".join(f"{{driver_root}}/driver/{place}" for place in places)}
+    return {"LD_LIBRARY_PATH": library_path("{driver_root}")}
 
 
 def driver_items(settings: Settings) -> list[Item]:
@@ -103,7 +124,8 @@ def driver_items(settings: Settings) -> list[Item]:
     return [
         {"key": "program/npu-smi", "stat": [place for place in npu_smi if "/" in place]},
         {"key": "program/hccn_tool", "stat": [place for place in hccn_tool if "/" in place]},
-        {"key": "bus", "command": ["lspci", "-d", "19e5:"], "timeout": LSPCI_TIMEOUT_S},
+        {"key": "bus", "command": ["sh", "-c", BUS_SCRIPT], "timeout": BUS_TIMEOUT_S},
+        {"key": "management-library", "stat": [MANAGEMENT_LIBRARY]},
         {"key": "driver/version", "file": "{driver_root}/driver/version.info"},
         {"key": "firmware/version", "file": "{firmware_root}/firmware/version.info"},
         {"key": "hccn-configuration", "file": "/etc/hccn.conf"},

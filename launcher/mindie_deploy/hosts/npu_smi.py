@@ -74,6 +74,7 @@ def board(answer: Answer, npu: int | None = None) -> NpuBoard | Unknown:
         pci_device_id=_given(found.get("PCI Device ID")),
         product_name=_given(found.get("Product Name")),
         serial_number=_given(found.get("Serial Number")),
+        subsystem_id=_given(found.get("Subsystem Device ID")),
     )
 
 

@@ -22,6 +22,14 @@ def path_states(collection: Mapping[str, object], key: str) -> Reading[tuple[Pat
     return tuple(_state(state) for state in states if isinstance(state, Mapping) and text_of(state.get("path")))
 
 
+def only_state(collection: Mapping[str, object], key: str) -> Reading[PathState]:
+    """Returns the state of the one path that a stat item asked for."""
+    states = path_states(collection, key)
+    if isinstance(states, Unknown):
+        return states
+    return states[0] if len(states) == 1 else Unknown(f"{key}: the answer is not about one path")
+
+
 def program(collection: Mapping[str, object], name: str) -> Reading[PathState]:
     """Returns the state of a program: the one that was found, else what stands in its place, else its first place.
 

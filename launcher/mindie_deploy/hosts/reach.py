@@ -9,25 +9,47 @@ from mindie_deploy.hosts import answer as answers
 from mindie_deploy.hosts.facts import PeerPing, PortProbe, ReachFacts, Reading, Unknown
 from mindie_deploy.hosts.facts_reach import Connected
 from mindie_deploy.hosts.hccn_ping import ping
+from mindie_deploy.hosts.text import excerpt
 
 OUTCOMES = get_args(Connected)
 
 
-def reach(asked: Mapping[str, object], collection: Mapping[str, object], refused: Mapping[str, object]) -> ReachFacts:
-    """Returns what a host answered to `asked`, which questions.questions made for it.
+def reach(reached: Mapping[str, object]) -> Reading[ReachFacts]:
+    """Returns what a host answered in the second round trip, or why nothing is known.
 
-    `refused` are the ports on which mindie_listen could not listen there, with the reason.
+    `reached` holds `asked` (of questions.questions), `collection` (of mindie_collect; `msg` says why there is none),
+    and, where a listener was made, what mindie_listen returned for its `started` and for its `stopped`.
     """
-    pings, ports = asked.get("pings"), asked.get("ports")
+    asked, collection = _mapping(reached.get("asked")), reached.get("collection")
+    if not isinstance(collection, Mapping):
+        return Unknown(excerpt(answers.text_of(reached.get("msg"))) or "the second round trip gave no answer")
     return ReachFacts(
-        pings=tuple(_ping(one, collection) for one in pings or () if isinstance(one, Mapping))
-        if isinstance(pings, list)
-        else (),
-        ports=tuple(_port(one, collection) for one in ports or () if isinstance(one, Mapping))
-        if isinstance(ports, list)
-        else (),
-        not_listening={int(port): answers.text_of(why) for port, why in refused.items() if str(port).isdecimal()},
+        pings=tuple(_ping(one, collection) for one in _mappings(asked.get("pings"))),
+        ports=tuple(_port(one, collection) for one in _mappings(asked.get("ports"))),
+        not_listening=_not_listening(
+            asked.get("listen"), _mapping(reached.get("started")), _mapping(reached.get("stopped"))
+        ),
     )
+
+
+def _not_listening(wanted: object, started: Mapping[str, object], stopped: Mapping[str, object]) -> dict[int, str]:
+    """Returns the ports on which there was no listener of ours all the time, with the reason."""
+    ports = [number for number in map(answers.number_of, wanted) if number] if isinstance(wanted, list) else []
+    refused = _mapping(started.get("refused"))
+    if stopped.get("was_running") is False:
+        return dict.fromkeys(ports, "the listener ended before it was told to")
+    if not started.get("process") and not refused:
+        why = excerpt(answers.text_of(started.get("msg"))) or "no listener was started"
+        return dict.fromkeys(ports, why)
+    return {port: answers.text_of(refused[str(port)]) for port in ports if str(port) in refused}
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _mappings(value: object) -> list[Mapping[str, object]]:
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
 
 
 def _ping(one: Mapping[str, object], collection: Mapping[str, object]) -> PeerPing:

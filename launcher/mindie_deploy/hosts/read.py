@@ -30,11 +30,11 @@ from mindie_deploy.hosts.facts import (
     HostFacts,
     NpuBoard,
     NpuOverview,
-    ReachFacts,
     Reading,
     Unknown,
 )
 from mindie_deploy.hosts.reach import reach
+from mindie_deploy.hosts.surroundings import surroundings
 from mindie_deploy.hosts.system import system
 from mindie_deploy.hosts.weights_directory import weights
 
@@ -56,7 +56,7 @@ def read(
     """Returns the facts of the host `name` from what mindie_collect returned as `collection`.
 
     `requested_at` and `answered_at` are the controller's clock (seconds since 1970) around the round trip.
-    `reached` is the answer of the second round trip with what was `asked`, None where there was none.
+    `reached` is what reach.reach reads: the second round trip, None where there was none.
     """
     told = _Collected(collection if isinstance(collection, Mapping) else {})
     npus = range(settings.npus_per_host)
@@ -84,8 +84,10 @@ def read(
         weights=weights(told.collection, settings.model_path),
         ecc={npu: _ecc(told, npu) for npu in npus},
         bus=told.parsed("bus", pci.bus),
-        reach=None if reached is None else _reach(reached),
+        management_library=paths.only_state(told.collection, "management-library"),
+        reach=None if reached is None else reach(reached),
         collected_at=_collected_at(told.collection),
+        surroundings=surroundings(told.collection),
     )
 
 
@@ -121,15 +123,6 @@ def _collected_at(collection: Mapping[str, object]) -> Reading[float]:
     return Unknown("the collection has no times of the host") if started is None else started
 
 
-def _reach(reached: Mapping[str, object]) -> Reading[ReachFacts]:
-    """Returns what the second round trip says."""
-    asked, collection = reached.get("asked"), reached.get("collection")
-    if not isinstance(collection, Mapping) or not isinstance(asked, Mapping):
-        return Unknown(answers.text_of(reached.get("msg")) or "the second round trip gave no answer")
-    refused = reached.get("refused")
-    return reach(asked, collection, refused if isinstance(refused, Mapping) else {})
-
-
 def _ecc(told: _Collected, npu: int) -> Reading[EccCounts]:
     """Returns the bit errors of one NPU."""
     return told.parsed(f"npu-smi/ecc/{npu}", lambda answer: npu_counters.ecc(answer, npu))
@@ -155,6 +148,7 @@ def _hccn_device(told: _Collected, npu: int) -> HccnDevice:
         neighbour_switch=told.parsed(f"{key}/lldp", hccn_details.neighbour_switch),
         counters=told.parsed(f"{key}/stat", hccn_details.counters),
         counters_later=told.parsed(f"{key}/stat-later", hccn_details.counters),
+        configuration_status=told.parsed(f"{key}/cfg", hccn_details.configuration_status),
     )
 
 

@@ -135,6 +135,18 @@ def choose_version(setting: str, image: str) -> VersionChoice:
     return VersionChoice(nearest, f"MindIE {wanted} is not known here; files are rendered as for {nearest.name}")
 
 
+def model_types(setting: str, image: str) -> frozenset[str]:
+    """Returns the values of model_type that the chosen release takes for DeepSeek.
+
+    None of them where the release has no row of its own, or cannot be told: then nothing is known about it.
+    """
+    try:
+        choice = choose_version(setting, image)
+    except UsageError:
+        return frozenset()
+    return frozenset() if choice.warning else choice.version.model_types
+
+
 def _order(name: str) -> tuple[int, int, int, int]:
     found = ORDER.fullmatch(name)
     if not found:

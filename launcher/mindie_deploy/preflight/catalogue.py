@@ -42,6 +42,8 @@ def _section(one: Explanation) -> list[str]:
     lines = [f"## {one.id}", "", f"**{one.title[0].upper()}{one.title[1:]}.** {one.why}", ""]
     lines.append(f"- Seen by: {_code(one.command)}")
     lines.append(f"- What to do: {_escaped(one.remedy)}")
+    if one.fix:
+        lines.append(f"- Mended by: {_code(one.fix)}, which {one.fix_does}")
     if one.caused_by:
         lines.append(f"- Hidden by: {', '.join(one.caused_by)}")
     lines.append(f"- Source: {_escaped(one.source)}")

@@ -20,13 +20,15 @@ class Context:
     """The settings and hosts of one judgement.
 
     `weights_bytes` is the exact size of the model when a manifest tells it; None: not known. `absent` are those of the
-    controller's files and directories that the settings name (see local_paths) and that are not there.
+    controller's files and directories that the settings name (see local_paths) and that are not there. `model_types`
+    are the values of model_type that the MindIE in the image takes for DeepSeek; none: not known.
     """
 
     settings: Settings
     hosts: Sequence[Host]
     weights_bytes: int | None = None
     absent: frozenset[str] = frozenset()
+    model_types: frozenset[str] = frozenset()
 
     @property
     def npus(self) -> range:
@@ -57,6 +59,12 @@ def own_containers(host: HostFacts, settings: Settings) -> tuple[ContainerFacts,
 def is_foreign(container: ContainerFacts, settings: Settings) -> bool:
     """Tells whether a container has our container's name and does not belong to this deployment."""
     return container.name == container_name(settings) and container.labels.get(DEPLOYMENT_LABEL) != settings.deployment
+
+
+def is_left_over(container: ContainerFacts, settings: Settings) -> bool:
+    """Tells whether a container is this deployment's own and has ended, or was never started."""
+    ours = container.labels.get(DEPLOYMENT_LABEL) == settings.deployment
+    return ours and container.name == container_name(settings) and container.status in ("created", "exited", "dead")
 
 
 def is_ours_running(host: HostFacts, settings: Settings) -> bool:

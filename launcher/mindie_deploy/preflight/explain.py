@@ -7,14 +7,17 @@ import textwrap
 from dataclasses import asdict, dataclass
 
 from mindie_deploy.errors import UsageError
-from mindie_deploy.preflight.registry import all_checks, causes_of
+from mindie_deploy.preflight.registry import FIXES, all_checks, causes_of
 
 NOT_PROVEN = ": what is not proven to work may not work"
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """A check in words. `caused_by` explains it away at the same place, `hides` are the checks that it explains."""
+    """A check in words. `caused_by` explains it away at the same place, `hides` are the checks that it explains.
+
+    `fix` is the command that mends it, and `fix_does` what that does; None where there is none.
+    """
 
     id: str
     title: str
@@ -28,6 +31,8 @@ class Explanation:
     caused_by: tuple[str, ...]
     hides: tuple[str, ...]
     skippable: bool
+    fix: str | None
+    fix_does: str | None
 
     def to_dict(self) -> dict[str, object]:
         """Returns the fields by name; JSON-safe."""
@@ -43,6 +48,8 @@ class Explanation:
             ("do", self.remedy),
             ("source", self.source),
         ]
+        if self.fix:
+            rows.insert(-1, ("or", f"{self.fix} ({self.fix_does})"))
         if self.caused_by:
             rows.append(("hidden by", ", ".join(self.caused_by)))
         if self.hides:
@@ -88,4 +95,6 @@ def explain(check_id: str) -> Explanation:
         caused_by=tuple(own_causes),
         hides=("everything else of the host",) if check.scope == "unreachable" else tuple(hides),
         skippable=check.skippable,
+        fix=f"mindie-deploy fix {check.id}" if check.fix else None,
+        fix_does=FIXES[check.fix] if check.fix else None,
     )

@@ -18,7 +18,7 @@ def facts_of(
 ) -> HostFacts | Unreachable:
     """Returns the facts of a host, or why there are none.
 
-    `collected` is what the task that asked for the facts returned, `reached` the answer of the second round trip.
+    `collected` is what the task that asked for the facts returned, `reached` the second round trip (of with_listener).
     """
     collection = collected.get("collection")
     if not isinstance(collection, Mapping):
@@ -29,8 +29,15 @@ def facts_of(
         settings,
         requested_at=_time(collected.get("requested_at")),
         answered_at=_time(collected.get("answered_at")),
-        reached=reached or None,
+        reached=reached,
     )
+
+
+def with_listener(reached: Answers, started: Answers, stopped: Answers) -> Answers | None:
+    """Returns what mindie_reach returned together with what mindie_listen did; None where nothing was asked."""
+    if not reached or reached.get("skipped"):
+        return None
+    return {**reached, "started": started, "stopped": stopped}
 
 
 def _time(value: object) -> float | None:

@@ -16,7 +16,7 @@ from mindie_deploy.preflight.ping_matrix import pairs_of
 from mindie_deploy.preflight.registry import all_checks
 from mindie_deploy.preflight.report import Report
 from mindie_deploy.preflight.run import Seen, run
-from mindie_deploy.preflight.table import rows_of, versions_of
+from mindie_deploy.preflight.table import rows_of, topology_of, versions_of
 
 NOTHING = Unreachable("nothing was collected", "other")
 
@@ -28,6 +28,7 @@ def judge(
     *,
     weights_bytes: int | None = None,
     absent: Collection[str] = (),
+    model_types: Collection[str] = (),
 ) -> Report:
     """Judges all hosts with all checks.
 
@@ -37,9 +38,10 @@ def judge(
     mindie_checks_skip let them pass by id.
 
     A host of `hosts` without an entry in `facts` counts as one from which nothing was collected. `weights_bytes` is
-    the model's exact size where a manifest tells it; `absent` are those of context.local_paths that are not there.
+    the model's exact size where a manifest tells it; `absent` are those of context.local_paths that are not there, and
+    `model_types` what the MindIE in the image takes (see mindie.versions).
     """
-    context = Context(settings, tuple(hosts), weights_bytes, frozenset(absent))
+    context = Context(settings, tuple(hosts), weights_bytes, frozenset(absent), frozenset(model_types))
     ranked = {host.name: facts.get(host.name, NOTHING) for host in sorted(hosts, key=lambda host: host.rank)}
     order = {name: rank for rank, name in enumerate(ranked)}
     checks = all_checks()
@@ -62,6 +64,7 @@ def judge(
         versions=versions_of(ranked),
         checks=len(checks),
         pings=pairs_of(ranked),
+        topology=topology_of(ranked),
     )
 
 

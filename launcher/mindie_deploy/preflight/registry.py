@@ -8,15 +8,17 @@
 - unreachable: the name of a host that gave no facts, and the reason
 
 `needs` names the facts without which the check cannot say anything. Where one is Unknown, the check reports *unknown*
-for that host with the reason, and the function does not see the host. Two forms: the name of an attribute of
-HostFacts ("overview"), and a value for each NPU ("hccn.link_up", "boards", "npu_error_codes"), where only the NPUs
-concerned are unknown and the function sees the others. A function that judges the absence of evidence itself leaves
-the fact out of `needs`.
+for that host with the reason, and the function does not see the host. Three forms: the name of an attribute of
+HostFacts ("overview"), a part of what surrounds a container ("surroundings.kernel"), and a value for each NPU
+("hccn.link_up", "boards", "npu_error_codes"), where only the NPUs concerned are unknown and the function sees the
+others. A function that judges the absence of evidence itself leaves the fact out of `needs`.
 
 `caused_by` names the checks whose findings explain a finding of this one at the same place: on the same host and NPU,
 or the cause is the host's as a whole. `caused_by_any_npu` names those where a single NPU of the host is enough to
 explain what is said of the whole host or not known there (a lost NPU and the topology matrix). A cause that is itself
 explained by another passes that one on.
+
+`fix` is the kind of remedy that `mindie-deploy fix` can carry out itself (FIXES); most checks have none.
 """
 
 from __future__ import annotations
@@ -28,16 +30,31 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from mindie_deploy.hosts.facts import HccnDevice, HostFacts
+from mindie_deploy.hosts.facts import HccnDevice, HostFacts, Surroundings
 from mindie_deploy.preflight.finding import Problem, Severity
 
 Scope = Literal["host", "cluster", "unreachable"]
 Function: TypeAlias = Callable[..., Iterable[Problem]]
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Iterable[Problem]])
 
+# Remedies that are safe and can be taken back, by kind, and what each does. preflight.fix_kinds plans them.
+FIXES: Mapping[str, str] = {
+    "tls": "switches TLS off on every NPU where it is on",
+    "netdetect": "sets the gateway of the NPU, where it has one",
+    "weights-modes": "takes away what the modes allow too much",
+    "device-modes": "gives the group of the node read and write",
+    "container": "removes the stopped container; its last log lines are kept in the record of the run",
+    "shared-memory": "removes files that no process has open",
+}
+
 HCCN = "hccn."
+SURROUNDINGS = "surroundings."
 PER_NPU = ("boards", "npu_error_codes", "ecc")
-_NEEDS = {field.name for field in fields(HostFacts)} | {HCCN + field.name for field in fields(HccnDevice)}
+_NEEDS = {
+    *(field.name for field in fields(HostFacts)),
+    *(HCCN + field.name for field in fields(HccnDevice)),
+    *(SURROUNDINGS + field.name for field in fields(Surroundings)),
+}
 
 
 @dataclass(frozen=True)
@@ -62,6 +79,7 @@ class Check:
     unknown: Severity
     skippable: bool
     function: Function
+    fix: str | None = None
 
 
 _checks: dict[str, Check] = {}
@@ -82,8 +100,9 @@ def check(
     caused_by_any_npu: Iterable[str] = (),
     unknown: Severity | None = None,
     skippable: bool = True,
+    fix: str | None = None,
 ) -> Callable[[AnyFunction], AnyFunction]:
-    """Declares a check. Raises ValueError for an id that is taken and for a need that is no fact."""
+    """Declares a check. Raises ValueError for an id that is taken, a need that is no fact, and a fix of no kind."""
 
     def register(function: AnyFunction) -> AnyFunction:
         if check_id in _checks:
@@ -91,6 +110,8 @@ def check(
         for need in needs:
             if need not in _NEEDS:
                 raise ValueError(f"{check_id} needs {need}, which is no fact of a host")
+        if fix is not None and fix not in FIXES:
+            raise ValueError(f"{check_id} has a fix of the kind {fix}, which is none")
         _checks[check_id] = Check(
             id=check_id,
             title=title,
@@ -106,6 +127,7 @@ def check(
             unknown=unknown or severity,
             skippable=skippable,
             function=function,
+            fix=fix,
         )
         return function
 

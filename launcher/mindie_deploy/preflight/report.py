@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypedDict, get_args
 
 from mindie_deploy.preflight.finding import Finding, Verdict, as_list, as_mapping
-from mindie_deploy.preflight.ping_matrix import Pair, grid_lines
-from mindie_deploy.preflight.table import COLUMNS, HostRow
+from mindie_deploy.preflight.ping_grid import grid_lines
+from mindie_deploy.preflight.ping_matrix import Pair
+from mindie_deploy.preflight.table import COLUMNS, HostRow, drifting
 from mindie_deploy.preflight.text import finding_lines, table_lines, wrapped
 
 FORMAT = 1
@@ -33,7 +34,8 @@ class Report:
 
     `findings` are those to act on, of both kinds; `hidden` are consequences of them, each with `caused_by`. `skipped`
     and `lowered` are the ids that mindie_checks_skip and mindie_checks_warn name. `versions` is {subject: {host:
-    value}}. `checks` is the number of checks that there are, `pings` who reached whom.
+    value}}. `checks` is the number of checks that there are, `pings` who reached whom, `topology` how
+    the NPUs of each host are linked: {host: {"0-1": "HCCS"}}.
     """
 
     deployment: str
@@ -46,6 +48,7 @@ class Report:
     versions: Mapping[str, Mapping[str, str]]
     checks: int
     pings: tuple[Pair, ...] = ()
+    topology: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def unknown(self) -> tuple[Finding, ...]:
@@ -64,6 +67,20 @@ class Report:
             rows.append([name, *cells, row.verdict])
         return {"columns": columns, "rows": rows}
 
+    def drift(self) -> list[list[str]]:
+        """Returns the subjects that differ between hosts as rows below a heading; an odd value ends with " !".
+
+        An empty list where nothing differs.
+        """
+        found = drifting(self.versions)
+        if not found:
+            return []
+        rows = [
+            [subject, *(self.versions[subject].get(host, "?") + (" !" if odd.get(host) else "") for host in self.hosts)]
+            for subject, odd in found.items()
+        ]
+        return [["", *self.hosts], *rows]
+
     def to_text(self, width: int = 100) -> str:
         """Returns the report for a terminal without colour."""
         count = len(self.hosts)
@@ -75,11 +92,14 @@ class Report:
             "",
             *table_lines([table["columns"], *table["rows"]]),
         ]
+        drift = self.drift()
+        if drift:
+            lines += ["", "What differs between the hosts:", *(f"  {line}" for line in table_lines(drift))]
         for finding in self.findings:
             lines += ["", *finding_lines(finding, width)]
         grid = list(grid_lines(self.pings))
         if grid:
-            lines += ["", "Lost packets of the pings, rows from, columns to:", *grid]
+            lines += ["", "Pings between NPUs (rows: from, columns: to; a share: packets lost):", *grid]
         lines.append("")
         if self.skipped:
             lines += wrapped(f"Skipped by mindie_checks_skip: {', '.join(self.skipped)}", width)
@@ -108,6 +128,7 @@ class Report:
             "versions": {subject: dict(values) for subject, values in self.versions.items()},
             "checks": self.checks,
             "pings": [pair.to_dict() for pair in self.pings],
+            "topology": {host: dict(links) for host, links in self.topology.items()},
         }
 
     @classmethod
@@ -129,6 +150,10 @@ class Report:
             },
             checks=int(str(value["checks"])),
             pings=tuple(Pair.from_dict(as_mapping(one)) for one in as_list(value.get("pings", []))),
+            topology={
+                host: {pair: str(word) for pair, word in as_mapping(links).items()}
+                for host, links in as_mapping(value.get("topology", {})).items()
+            },
         )
 
 

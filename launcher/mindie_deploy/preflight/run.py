@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mindie_deploy.hosts.facts import NOT_COLLECTED, HostFacts, Reading, Unknown
 from mindie_deploy.preflight.context import Context, hccn_readings
 from mindie_deploy.preflight.finding import Problem, Severity, Unreachable
-from mindie_deploy.preflight.registry import HCCN, PER_NPU, Check
+from mindie_deploy.preflight.registry import HCCN, PER_NPU, SURROUNDINGS, Check
 
 NOTHING_KNOWN = "nothing is known about the host"
 
@@ -77,4 +77,6 @@ def _readings(need: str, host: HostFacts, context: Context) -> dict[int | None, 
     if need in PER_NPU:
         readings: Mapping[int, Reading[object]] = getattr(host, need)
         return {npu: readings.get(npu, NOT_COLLECTED) for npu in context.npus}
+    if need.startswith(SURROUNDINGS):
+        return {None: getattr(host.surroundings, need.removeprefix(SURROUNDINGS))}
     return {None: getattr(host, need)}

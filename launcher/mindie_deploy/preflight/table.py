@@ -17,6 +17,7 @@ from mindie_deploy.hosts.facts import (
 )
 from mindie_deploy.preflight.context import Context, hccn_readings, npus_of
 from mindie_deploy.preflight.finding import Finding, Unreachable, Verdict
+from mindie_deploy.preflight.majority import split
 from mindie_deploy.preflight.sizes import size_text
 
 NOT_KNOWN = "?"
@@ -81,15 +82,41 @@ def versions_of(facts: Mapping[str, HostFacts | Unreachable]) -> dict[str, dict[
         "driver": lambda host: _version(host.driver),
         "firmware": _firmware,
         "npu-smi": lambda host: NOT_KNOWN if isinstance(host.overview, Unknown) else host.overview.tool_version,
-        "image": _image_id,
+        "image": lambda host: _image_id(host).removeprefix("sha256:")[:DIGEST_LETTERS],
         "engine": lambda host: NOT_KNOWN if isinstance(host.engine, Unknown) else host.engine.version,
         "kernel": lambda host: NOT_KNOWN if isinstance(host.system, Unknown) else host.system.kernel,
+        "page size": lambda host: NOT_KNOWN if isinstance(host.system, Unknown) else _page_size(host.system.page_size),
+        "architecture": lambda host: NOT_KNOWN if isinstance(host.system, Unknown) else host.system.architecture,
+        "MTU": lambda host: _of_npus(host, "mtu"),
+        "TLS": lambda host: _of_npus(host, "tls", {True: "on", False: "off", None: "off"}),
         "system": lambda host: NOT_KNOWN if isinstance(host.system, Unknown) else host.system.os_name or NOT_KNOWN,
     }
     return {
         subject: {name: NOT_KNOWN if isinstance(host, Unreachable) else read(host) for name, host in facts.items()}
         for subject, read in subjects.items()
     }
+
+
+def topology_of(facts: Mapping[str, HostFacts | Unreachable]) -> dict[str, dict[str, str]]:
+    """Returns how the NPUs of each host are linked: the word of every pair, the smaller index first ("0-1": "HCCS")."""
+    return {
+        name: {f"{one}-{other}": word for (one, other), word in sorted(host.topology.items()) if one < other}
+        for name, host in facts.items()
+        if isinstance(host, HostFacts) and not isinstance(host.topology, Unknown)
+    }
+
+
+def drifting(versions: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, bool]]:
+    """Returns the subjects that differ between hosts: {subject: {host: whether it is the odd one out}}.
+
+    What is not known is no difference. In a tie all are odd.
+    """
+    found = {}
+    for subject, values in versions.items():
+        known = split({host: value for host, value in values.items() if value != NOT_KNOWN})
+        if known.odd:
+            found[subject] = {host: host in known.odd for host in values}
+    return found
 
 
 def _cells(host: HostFacts | Unreachable, context: Context) -> dict[str, str]:
@@ -120,6 +147,18 @@ def _healthy(host: HostFacts, context: Context) -> str:
 def _chips(host: HostFacts) -> str:
     names = sorted({npu.name for _, npu in npus_of(host) if npu.name})
     return "+".join(names) or NOT_KNOWN
+
+
+def _page_size(size: int | None) -> str:
+    return NOT_KNOWN if size is None else f"{size // 1024} KiB"
+
+
+def _of_npus(host: HostFacts, attribute: str, words: Mapping[object, str] | None = None) -> str:
+    """Returns a value of all RoCE ports of a host; several are joined by +."""
+    values = [getattr(device, attribute) for _, device in sorted(host.hccn.items())]
+    known = [value for value in values if not isinstance(value, Unknown)]
+    texts = sorted({words[value] if words is not None else str(value) for value in known if words or value is not None})
+    return "+".join(texts) or NOT_KNOWN
 
 
 def _version(file: Reading[VersionFile]) -> str:

@@ -56,3 +56,28 @@ def secrets_of(variables: Mapping[str, object], *, inside_secret: bool = False) 
                 yield str(value)
         elif isinstance(value, Sequence):
             yield from secrets_of({f"{name}.{index}": item for index, item in enumerate(value)}, inside_secret=secret)
+
+
+# What looks like a secret in the text of others: logs, configurations, what hosts printed.
+_FOREIGN = (
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), HIDDEN),
+    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {HIDDEN}"),
+    (re.compile(r"(?i)(://[^\s/:@\"']*):[^\s/@\"']+@"), rf"\1:{HIDDEN}@"),
+    (
+        re.compile(
+            r"(?i)([\w.-]*(?:password|passwd|passphrase|secret|api_?key|access_?key|credential|auth_?token|"
+            r"access_?token|hf_token)[\w.-]*[\"']?\s*[=:]\s*[\"']?)([^\s\"',}\]]{4,})"
+        ),
+        rf"\1{HIDDEN}",
+    ),
+)
+
+
+def scrub(text: str) -> str:
+    """Returns text without what looks like a secret: private keys, passwords in addresses, tokens behind their names.
+
+    For text that others wrote and that leaves the house; it hides rather too much than too little.
+    """
+    for pattern, hidden in _FOREIGN:
+        text = pattern.sub(hidden, text)
+    return text

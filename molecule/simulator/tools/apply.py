@@ -22,7 +22,7 @@ MARK = b"# simulated-by: mindie-deploy simulator"
 LAUNCHERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "launchers")
 USER, USER_ID = "HwHiAiUser", 1000
 MAJOR, HDC_MAJOR, SVM_MAJOR = 236, 235, 238  # devmm_svm is 238,0 in a public listing
-MANAGER_MINOR = 64  # above every NPU's
+MANAGER_MINOR = FIRST_VIRTUAL = 64  # above every NPU's; ids of virtual NPUs, whose nodes are not simulated, begin there
 ASCEND = "usr/local/Ascend"
 # Where an earlier state may have put a program.
 USUAL = {
@@ -120,9 +120,8 @@ class Applier:
             self.changes.append(f"made {self.path(place)}/")
 
     def _lspci(self) -> bytes | None:
-        if self.host is None or os.path.exists(self.path("usr/bin/lspci")):
-            return None
-        return _read(os.path.join(LAUNCHERS, "lspci"))
+        """It stands before a true one, which would show the bus of the machine that all hosts share."""
+        return None if self.host is None else _read(os.path.join(LAUNCHERS, "lspci"))
 
     def _user(self) -> None:
         """The driver's user and group, made when missing; never removed, as files may be theirs."""
@@ -167,7 +166,7 @@ def device_nodes(host: state.State) -> dict[str, tuple[int, int]]:
     """Name below /dev: major and minor. None without a loaded driver."""
     if not host["driver"]["loaded"]:
         return {}
-    nodes = {f"davinci{npu['id']}": (MAJOR, npu["id"]) for npu in host["npus"]}
+    nodes = {f"davinci{npu['id']}": (MAJOR, npu["id"]) for npu in host["npus"] if npu["id"] < FIRST_VIRTUAL}
     nodes.update(davinci_manager=(MAJOR, MANAGER_MINOR), devmm_svm=(SVM_MAJOR, 0), hisi_hdc=(HDC_MAJOR, 0))
     return {name: numbers for name, numbers in nodes.items() if name not in host["files"]["devices"]["missing"]}
 

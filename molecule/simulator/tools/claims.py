@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+
+from .light import NamedTuple
 
 VARIABLE = b"SIMULATED_NPU_CLAIM="
 

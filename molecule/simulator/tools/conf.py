@@ -34,13 +34,13 @@ def hccn_conf(state: dict[str, Any]) -> str | None:
     return "".join(f"{key}={value}\n" for key, value in lines.items() if value is not None)
 
 
-def record_tls(number: int, enable: int, file: Path = HCCN_CONF) -> None:
-    """What `-tls -s` itself writes: the line tls_enable_N (H/hccn_tool/tool_tls.c, set_tls_flash_enable)."""
+def record(key: str, number: int, value: str, file: Path = HCCN_CONF) -> None:
+    """What a setting itself writes: `tls_enable_N`, `netdetect_N` (H/hccn_tool/tool_tls.c, set_tls_flash_enable)."""
     if not file.is_file():
         return
     text = file.read_text(encoding="utf-8")
-    line = f"tls_enable_{number}={enable}\n"
-    changed, count = re.subn(rf"^tls_enable_{number}=.*\n", line, text, flags=re.MULTILINE)
+    line = f"{key}_{number}={value}\n"
+    changed, count = re.subn(rf"^{key}_{number}=.*\n", line, text, flags=re.MULTILINE)
     file.write_text(changed if count else text + line, encoding="utf-8")
 
 

@@ -5,13 +5,11 @@ The order of refusals is the tool's: count of words, kind of command, name of co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
-
 from . import hccn_errors as errors
 from .answer import Answer
 from .hccn_queries import HIDES_BUSY, QUERIES, Port
 from .hccn_tls import confirm_setting, refuse_setting
+from .light import TYPE_CHECKING, Any, Callable, Iterable, NamedTuple, Sequence
 
 if TYPE_CHECKING:  # pinging needs ipaddress, which costs as much as all the rest
     from .hccn_ping import End
@@ -20,7 +18,11 @@ HELP = {
     "ip": "   [-g]                 : get ip address and netmask/prefix_length ",
     "link": "   [-g]                   : get the eth ports link status, UP or DOWN ",
     "net_health": "   [-g]        : get net health status",
-    "netdetect": "   [-g]                : get net detect cfg ",
+    "netdetect": (
+        "   [-s]                : set net detect cfg \n"
+        "       address %s      : set net detect IPv4 ip address, such as x.x.x.x\n"
+        "   [-g]                : get net detect cfg "
+    ),
     "gateway": "   [-g]                : get gateway address ",
     "lldp": "   [-g]        : get lldp cfg ",
     "speed": "   [-g]        : get port speed ",
@@ -40,7 +42,8 @@ HELP = {
     "ping": "   [-g]            : get ping result\n       address %s  : destination ip address",
     "cfg": "   recovery    : recovery cfg \n   status      : config status ",
 }
-UNSET = frozenset({"ip", "gateway", "netdetect", "mac", "link", "mtu", "route", "arp", "stat", "link_stat", "optical"})
+SETTABLE = frozenset({"tls", "netdetect"})
+UNSET = frozenset({"ip", "gateway", "mac", "link", "mtu", "route", "arp", "stat", "link_stat", "optical"})
 
 
 class Surroundings:
@@ -53,12 +56,16 @@ class Surroundings:
         network: Callable[[], Iterable[End]] = tuple,
         set_tls: Callable[[int, int], None] = lambda npu, enable: None,
         wait: Callable[[float], None] = lambda seconds: None,
+        set_netdetect: Callable[[int, str], None] = lambda npu, address: None,
+        root: bool = True,
     ) -> None:
         self.host = host
         self.now = now  # seconds since 1970
         self.network = network
         self.set_tls = set_tls
         self.wait = wait
+        self.set_netdetect = set_netdetect
+        self.root = root  # who asks; only root may set anything
         self.calls = 0  # how often this query was answered before
 
 
@@ -136,8 +143,8 @@ def answer(asked: Request, state: dict[str, Any], around: Surroundings) -> Answe
         from .hccn_optical import optical, optical_v2
 
         return optical_v2(port["optical"]) if words[1:] == ("v2",) else optical(port["optical"], older)
-    if name == "tls" and words[0] == "-s":
-        return _set_tls(asked, around)
+    if words[0] == "-s":
+        return _set_tls(asked, around) if name == "tls" else _set_netdetect(asked, around)
     return QUERIES[name](Port(asked.number, port, older, around.now, around.calls))
 
 
@@ -150,7 +157,7 @@ def _usage(name: str, words: tuple[str, ...], help_text: str) -> Answer | None:
         if words == ("recovery",):
             return Answer("", "simulated hccn_tool: -cfg recovery is not simulated\n", 1)
         return None if words == ("status",) else errors.unknown_option(option, help_text)
-    if name == "tls" and words[0] == "-s":
+    if name in SETTABLE and words[0] == "-s":
         return None
     if words[0] != "-g":
         if words[0] in ("-s", "-a", "-d", "-c") and name in UNSET:
@@ -171,6 +178,31 @@ def _set_tls(asked: Request, around: Surroundings) -> Answer:
     refusal = refuse_setting(tls, list(asked.words[1:]), HELP["tls"])
     if refusal is not None:
         return refusal
+    if not around.root:
+        return errors.DENIED
     enable = int(asked.words[2])
     around.set_tls(asked.number, enable)
     return confirm_setting(tls, enable)
+
+
+def _set_netdetect(asked: Request, around: Surroundings) -> Answer:
+    """The address to probe, kept by the device and in /etc/hccn.conf (H/hccn_tool/tool_ops.c, tool_set_netdetect)."""
+    words, help_text = asked.words[1:], HELP["netdetect"]
+    if len(words) != 2:
+        return errors.wrong_count("-netdetect", help_text)
+    if words[0] != "address":
+        return errors.unknown_option("-netdetect", help_text)
+    parts = words[1].split(".")
+    if len(parts) != 4 or not all(is_byte(part) for part in parts):
+        return errors.ADDRESS
+    if words[1] == "255.255.255.255":
+        return errors.BROADCAST
+    if not around.root:
+        return errors.DENIED
+    around.set_netdetect(asked.number, words[1])
+    return errors.DONE
+
+
+def is_byte(text: str) -> bool:
+    """Whether a text is a byte as inet_pton takes it."""
+    return text.isascii() and text.isdigit() and len(text) <= 3 and int(text) < 256 and (text == "0" or text[0] != "0")

@@ -10,6 +10,7 @@ from .answer import Answer
 
 MORE = "Enter [ hccn_tool -h ] for more details.\n"
 
+DONE = Answer("Cmd executed successfully!\n")  # a setting's end (record_result_success_to_log)
 TYPE = Answer("", 'Get invalid major cmd type. The valid major cmd type should be "-a" or "-i".\n' + MORE, 1)  # 0x1001
 COUNT_OF_WORDS = Answer("", "Get invalid major cmd number. Please check your input.\n" + MORE, 2)  # 0x1002
 COMMAND = Answer("", "Get invalid major cmd.\n" + MORE, 3)  # 0x1003
@@ -19,6 +20,7 @@ NO_CERTIFICATE = Answer("", "No certificate found, please set certs firstly!\n",
 BUSY = Answer("hccn_tool is busy, please try again.\n", "", 11)  # 0x300B, INFO
 DENIED = Answer("", "permission denied: pls check this cmd run permission.\n", 12)  # 0x300C
 UNSUPPORTED = Answer("The command is not supported on this product.\n", "", 13)  # 0x300D, INFO
+BROADCAST = Answer("", "Can not config broadcast address!\n", 37)  # 0x3025
 FAILED = Answer("", "Command execute failed!\n", 1)  # 0x4001
 NO_GATEWAY = Answer("", "Get gateway failed, because no gateway was preset there!\n", 2)  # 0x4002
 NOT_READY = Answer("", "Get device health status failed!\n", 3)  # 0x4003

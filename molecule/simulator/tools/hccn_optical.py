@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from .answer import Answer
+from .light import Any
 
 LANES = range(4)
 DARK_MW = 0.0003  # a lane without light still reads noise

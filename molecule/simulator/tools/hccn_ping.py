@@ -6,13 +6,12 @@ The lines between banner and summary are made by the device; their form and time
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Interface
-from typing import Any, NamedTuple
 from zlib import crc32
 
 from . import hccn_errors as errors
 from .answer import Answer
+from .light import Any, Callable, Iterable, Iterator, NamedTuple
 
 PACKETS = 3
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
-
 from . import hccn_errors as errors
 from .answer import Answer
 from .hccn_stat import link_history, statistics
 from .hccn_tls import show_tls
+from .light import Any, Callable, NamedTuple
 
 
 class Port(NamedTuple):

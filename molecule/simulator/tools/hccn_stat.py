@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from .answer import Answer
+from .light import Any
 
 COUNTERS = (
     "mac_tx_mac_pause_num", "mac_rx_mac_pause_num",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import calendar
 import time
-from typing import Any
 
 from . import hccn_errors as errors
 from .answer import Answer
+from .light import Any
 
 STATUS = "\t tls expiration status[{}](0:normal, 1:near expiration, 2:has expired)\n"
 PRESET_WARNING = (
@@ -66,6 +65,8 @@ def confirm_setting(tls: dict[str, Any], enable: int) -> Answer:
 
 
 def _seconds(text: str) -> int:
+    import calendar  # only certificates need it
+
     return calendar.timegm(time.strptime(text, _FORM))
 
 

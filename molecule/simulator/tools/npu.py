@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
-
 from .claims import Claim
+from .light import Any, Iterable, NamedTuple
 
 ROWS_PER_CHIP = 8  # more processes are not mentioned: N/npu_info_print.c, MAX_CHIP_PROCESS_NUM
 NAME_LENGTH = 15

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
-from typing import Any
 
 from .answer import Answer
+from .light import Any
 from .state import hold
 
 
 def rule_for(state: dict[str, Any], tool: str, arguments: list[str], run: str) -> dict[str, Any] | None:
     """The first rule that matches the call and is not used up; a limited rule counts the call."""
+    if not state["tools"]:
+        return None
+    import re  # most hosts have no such rule, and the module takes long to load
+
     line = " ".join(arguments)
     for index, rule in enumerate(state["tools"]):
         if rule["tool"] != tool or not re.search(rule["match"], line):

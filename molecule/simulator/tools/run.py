@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from . import overrides, state
 from .answer import Answer
+from .light import TYPE_CHECKING, Iterator
 
 if TYPE_CHECKING:
     from .claims import Claim
@@ -76,7 +75,7 @@ def _hccn_tool(arguments: list[str]) -> Answer:
 
         return ends((other, state.load(other)) for other in state.host_names())
 
-    around = hccn.Surroundings(name, state.now(), network, _set_tls, time.sleep)
+    around = hccn.Surroundings(name, state.now(), network, _set_tls, time.sleep, _set_netdetect, os.geteuid() == 0)
     refusal = hccn.device_refusal(asked, host, around)
     if refusal is not None:
         return refusal
@@ -93,7 +92,6 @@ def _hccn_tool(arguments: list[str]) -> Answer:
 
 def _set_tls(number: int, enable: int) -> None:
     """Writes the switch to the state file, where the next query and /etc/hccn.conf (tls_enable_N) find it."""
-    from .conf import record_tls
 
     def edit(raw: state.State) -> None:
         for npu in raw["npus"]:
@@ -103,8 +101,26 @@ def _set_tls(number: int, enable: int) -> None:
                 port["tls_recorded"] = enable
 
     state.change(state.path_of(state.own_name()), edit)
+    _record("tls_enable", number, str(enable))
+
+
+def _set_netdetect(number: int, address: str) -> None:
+    """Writes the address to the state file and to /etc/hccn.conf (netdetect_N); 0.0.0.0 is none."""
+
+    def edit(raw: state.State) -> None:
+        for npu in raw["npus"]:
+            if npu.get("id") == number:
+                npu.setdefault("hccn", {})["netdetect"] = None if address == "0.0.0.0" else address
+
+    state.change(state.path_of(state.own_name()), edit)
+    _record("netdetect", number, address)
+
+
+def _record(key: str, number: int, value: str) -> None:
+    from .conf import record
+
     if os.path.isfile(state.NAME_FILES[0]):  # never on a machine that only runs the tests
-        record_tls(number, enable)
+        record(key, number, value)
 
 
 def _lspci(arguments: list[str]) -> Answer:

@@ -41,6 +41,11 @@ DIALECT: Table = {
         "`npu-smi info`: neutral = 98 columns (drivers up to 25.x), default = 99, wide = 116 (26.0)",
         words=("neutral", "default", "wide"),
     ),
+    "processes": text(
+        "shown",
+        "`npu-smi info`: whether a table of processes follows; a public capture of 26.0 has none",
+        words=("shown", "absent"),
+    ),
     "topology": text(
         "hccs",
         "`-t topo`: hccs = as captured from old drivers, xlink = 98-column build of the newest source, "

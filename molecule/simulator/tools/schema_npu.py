@@ -116,7 +116,7 @@ ECC: Table = {
 }  # fmt: skip
 
 NPU: Table = {
-    "id": whole(0, "id of the NPU, 0 to 7 on an 8-NPU host", low=0, high=63),
+    "id": whole(0, "id of the NPU, 0 to 7 on an 8-NPU host; from 64 on: a virtual NPU", low=0, high=255),
     "chip_name": text("910B3", "as in `npu-smi info`"),
     "lost": switch(False, "does not answer at start: no row in `info`, -1 in `-l` and `-m`"),
     "dead": switch(False, "hccn_tool's health question is never answered (5 minutes, then an error)"),

@@ -6,11 +6,9 @@ All text goes to stdout. Statuses are the low byte of the library's code: 187 = 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
-
 from .answer import Answer
 from .claims import Claim
+from .light import Any, Iterable, Sequence
 from .npu import Npu, usable
 from .smi_records import RECORDS
 from .smi_table import overview

@@ -5,10 +5,8 @@ A card query (no -c) has a head (NPU ID, Chip Count), the rows, and a foot (Chip
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from .answer import Answer, row
+from .light import Any, Callable
 from .npu import Npu
 from .versions import compatibility
 

@@ -6,9 +6,8 @@ wide: 116 columns, from one public capture of 26.0.rc1, which shows no process b
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 from .answer import Answer
+from .light import Any, NamedTuple
 from .npu import Npu
 
 
@@ -83,14 +82,16 @@ def overview(state: dict[str, Any], npus: list[Npu], tool_version: str) -> Answe
     for npu in npus:
         lines.extend(_device_rows(form, npu))
         lines.append(double)
-    lines += [
-        single,
-        f"| {'NPU     Chip':<26}| {'Process id':<14}| {'Process name':<25}| {'Process memory(MB)':<{form.process}} |\n",
-        double,
-    ]
-    for npu in npus:
-        lines.extend(_process_rows(form, npu))
-        lines.append(double)
+    if state["dialect"]["processes"] == "shown":
+        lines += [
+            single,
+            f"| {'NPU     Chip':<26}| {'Process id':<14}| {'Process name':<25}"
+            f"| {'Process memory(MB)':<{form.process}} |\n",
+            double,
+        ]
+        for npu in npus:
+            lines.extend(_process_rows(form, npu))
+            lines.append(double)
     if state["driver"]["install_status"] != "complete" or not state["files"]["install_info"]["present"]:
         lines.append(WARNING)  # N/npu_info_print.c, check_file
     return Answer("".join(lines))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .answer import Answer, row
+from .light import Any
 from .npu import Npu, lost_count
 
 CELL = 11

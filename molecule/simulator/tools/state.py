@@ -1,24 +1,25 @@
 """The state of a simulated host: where its YAML file is, how it is read fast, checked, and changed.
 
 Reading a YAML file costs tens of milliseconds, a tool call must not. So the checked state with all defaults filled in
-is kept as JSON beside the file and used as long as the file's time and size and this schema are the same.
+is kept beside the file, marshalled, and used as long as the file's time and size and this schema are the same.
 yaml and the schema come in only when the cache does not fit, and paths are texts: pathlib alone costs a third of
 a call.
 """
 
 from __future__ import annotations
 
-import json
+import marshal
 import os
 import time
-from collections.abc import Callable, Mapping
-from typing import IO, Any
+
+from .light import IO, Any, Callable, Mapping
 
 State = dict[str, Any]
 
 ROOT_VARIABLE = "SIMULATOR_ROOT"  # tests set it; a host has /simulator
 NAME_VARIABLE = "SIMULATED_HOST_NAME"
 RUN_VARIABLE = "SIMULATOR_RUN"
+MARSHAL = 4  # the form that the Pythons of controller and hosts have in common; JSON takes longer to import
 NAME_FILES = ("/etc/simulated-host-name", "/simulator/self")
 
 
@@ -72,7 +73,7 @@ def load_file(file: str) -> State:
     except FileNotFoundError:
         raise StateError(f"{file}: no such state file; is the simulated cluster up?") from None
     stamp = [status.st_mtime_ns, status.st_size, _schema_stamp()]
-    cache = _hidden(file, "json")
+    cache = _hidden(file, "cache")
     known = _read_cache(cache, stamp)
     if known is None:
         known = validate(parse(_read(file), file), file)
@@ -89,7 +90,7 @@ def _schema_stamp() -> int:
 
 
 def _hidden(file: str, ending: str) -> str:
-    """`.host1.json` beside `host1.yml`."""
+    """`.host1.cache` beside `host1.yml`."""
     folder, name = os.path.split(file)
     return os.path.join(folder, f".{name.rpartition('.')[0]}.{ending}")
 
@@ -101,8 +102,9 @@ def _read(file: str) -> str:
 
 def _read_cache(cache: str, stamp: list[int]) -> State | None:
     try:
-        content = json.loads(_read(cache))
-    except (FileNotFoundError, ValueError):  # absent, or half-written by a host that was killed: made anew
+        with open(cache, "rb") as stream:
+            content = marshal.load(stream)
+    except (FileNotFoundError, ValueError, EOFError, TypeError):  # absent, or not whole: made anew
         return None
     if isinstance(content, dict) and content.get("stamp") == stamp:
         state = content.get("state")
@@ -112,15 +114,15 @@ def _read_cache(cache: str, stamp: list[int]) -> State | None:
 
 def _write_cache(cache: str, content: Mapping[str, object]) -> None:
     try:
-        _replace(cache, json.dumps(content, separators=(",", ":")))
+        _replace(cache, marshal.dumps(content, MARSHAL))
     except OSError:
         return  # a folder that nobody may write to: the state is parsed again by the next call
 
 
-def _replace(file: str, content: str) -> None:
+def _replace(file: str, content: bytes) -> None:
     """Writes the whole file at once: readers see the old or the new one."""
     unfinished = f"{file}.{os.getpid()}.part"
-    with open(unfinished, "w", encoding="utf-8") as stream:
+    with open(unfinished, "wb") as stream:
         stream.write(content)
     os.replace(unfinished, file)
 
@@ -166,7 +168,7 @@ def write(file: str | os.PathLike[str], raw: Mapping[str, object]) -> None:
     path = os.fspath(file)
     validate(raw, path)
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    _replace(path, dump(raw, os.path.basename(path).rpartition(".")[0]))
+    _replace(path, dump(raw, os.path.basename(path).rpartition(".")[0]).encode())
 
 
 def read_raw(file: str | os.PathLike[str]) -> State:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from .light import Any
 
 OLDEST = "6.4."  # COMPAT_VERSION_START_FW: firmware text that sorts before it is refused at once
 

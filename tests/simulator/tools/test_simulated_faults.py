@@ -8,7 +8,7 @@ from typing import Any
 import fault
 import pytest
 from tools import smi, state
-from tools.faults import FAULTS, Fault, FaultError
+from tools.faults import FAULTS, Fault, FaultError, placed
 
 Calls = list[tuple[str, tuple[str, ...]]]
 
@@ -36,11 +36,11 @@ def test_a_fault_changes_the_file_and_clear_restores_it(faults: fault.Faults, ca
     faults.apply(name, "host3", 5)
     if FAULTS[name].changes:
         assert state.load("host3") != full
-    assert calls == [("host3", fault.APPLY), *(("host3", argv) for argv in FAULTS[name].run)]
+    assert calls == [("host3", fault.APPLY), *(("host3", argv) for argv in placed(FAULTS[name].run, "host3", 5))]
     calls.clear()
     faults.clear(name, None)
     assert file.read_bytes() == before
-    assert calls == [("host3", fault.APPLY), *(("host3", argv) for argv in FAULTS[name].undo)]
+    assert calls == [("host3", fault.APPLY), *(("host3", argv) for argv in placed(FAULTS[name].undo, "host3", 5))]
     assert faults.applied("host3") == []
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tools import hccn, run, state
+from tools import conf, hccn, run, state
 from tools.answer import Answer
 
 
@@ -91,6 +91,11 @@ def test_a_ping_with_the_own_link_down_is_refused(hosts: Path, capsys: pytest.Ca
         ("-i x -ip -g", "Get invalid device id.", 4, False),
         ("-i 0 -tls -s enable 2", "Get invalid enable value!", 16, True),
         ("-i 0 -tls -s enable", "The total count of input parameters is wrong!", 4, True),
+        ("-i 0 -netdetect -s address", "The total count of input parameters is wrong!", 4, True),
+        ("-i 0 -netdetect -s gateway 10.0.0.1", "Get unknown option!", 3, True),
+        ("-i 0 -netdetect -s address 10.0.0.256", "The ip address you configured is invalid!", 6, False),
+        ("-i 0 -netdetect -s address 10.0.01.1", "The ip address you configured is invalid!", 6, False),
+        ("-i 0 -netdetect -s address 255.255.255.255", "Can not config broadcast address!", 37, False),
         ("-i 0 -ip -s address 1.2.3.4 netmask 255.0.0.0", "simulated hccn_tool: -ip -s changes the device", 1, False),
     ],
 )
@@ -103,6 +108,12 @@ def test_a_wrong_call_says_why_on_stderr_and_helps_on_stdout(
     assert bool(answer.stdout) == helps
 
 
+@pytest.fixture
+def as_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+
+
+@pytest.mark.usefixtures("as_root")
 def test_tls_is_switched_and_stays_switched(hosts: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "tls switch[0]" in call(capsys, "-i 3 -tls -g").stdout
     answer = call(capsys, "-i 3 -tls -s enable 1")
@@ -112,6 +123,34 @@ def test_tls_is_switched_and_stays_switched(hosts: Path, capsys: pytest.CaptureF
     assert call(capsys, "-i 3 -tls -s enable 0") == Answer("Cmd executed successfully!\n", "", 0)
     assert "tls switch[0]" in call(capsys, "-i 3 -tls -g").stdout
     assert "tls switch[0]" in call(capsys, "-i 2 -tls -g").stdout
+
+
+@pytest.mark.usefixtures("as_root")
+def test_a_detect_address_is_set_and_taken_away_again(hosts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(capsys, "-i 3 -netdetect -s address 10.20.3.9") == Answer("Cmd executed successfully!\n", "", 0)
+    assert call(capsys, "-i 3 -netdetect -g").stdout == "netdetect addr: 10.20.3.9\n"
+    assert call(capsys, "-i 2 -netdetect -g").stdout == "netdetect addr: 10.20.2.1\n"
+    assert call(capsys, "-i 3 -netdetect -s address 0.0.0.0").status == 0
+    assert call(capsys, "-i 3 -netdetect -g").stdout == "netdetect addr: 0.0.0.0\n"
+
+
+@pytest.mark.parametrize("words", ["-i 3 -tls -s enable 1", "-i 3 -netdetect -s address 10.20.3.9"])
+def test_only_root_sets_anything(
+    hosts: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    before = (hosts / "host1.yml").read_text()
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    answer = call(capsys, words)
+    assert answer == Answer("", "permission denied: pls check this cmd run permission.\n", 12)
+    assert (hosts / "host1.yml").read_text() == before
+
+
+def test_a_setting_is_kept_in_the_drivers_file(tmp_path: Path) -> None:
+    file = tmp_path / "hccn.conf"
+    file.write_text("address_1=10.0.0.1\nnetdetect_1=10.0.0.2\n")
+    conf.record("netdetect", 1, "10.0.0.3", file)
+    conf.record("tls_enable", 1, "0", file)
+    assert file.read_text() == "address_1=10.0.0.1\nnetdetect_1=10.0.0.3\ntls_enable_1=0\n"
 
 
 def test_an_expired_certificate_is_told_on_stderr(hosts: Path, capsys: pytest.CaptureFixture[str]) -> None:

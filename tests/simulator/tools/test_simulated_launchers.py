@@ -51,6 +51,7 @@ def test_the_programs_answer(environment: Environment) -> None:
     assert status == 0
     assert call("hccn_tool", "-i 7 -link -g", environment) == ("link status: UP\n", "", 0)
     assert call("lspci", "-d 19e5:d802", environment)[0].count("Device d802 (rev 20)\n") == 8
+    assert call("lspci", "-n -d 19e5:", environment)[0].splitlines()[0] == "01:00.0 1200: 19e5:d802 (rev 20)"
 
 
 @pytest.mark.parametrize("tool", ["npu-smi", "hccn_tool", "lspci"])

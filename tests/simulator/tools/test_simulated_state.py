@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tools import conf, document, state
+from tools import conf, document, light, state
 from tools.versions import compatibility, within
 
 
@@ -128,3 +128,19 @@ def test_the_firmware_verdict_follows_the_source() -> None:
     assert compatibility(host, "7.8.0.5.216") == "OK"  # the list stored in the firmware still takes the driver
     host["firmware"]["compatible_driver"] = []
     assert compatibility(host, "7.8.0.5.216") == "UNKNOWN"
+
+
+def test_a_light_named_tuple_is_one() -> None:
+    class Row(light.NamedTuple):
+        pid: int
+        name: str = "python3"
+
+        @property
+        def text(self) -> str:
+            return f"{self.pid} {self.name}"
+
+    assert Row(7) == Row(pid=7, name="python3") == (7, "python3")
+    assert Row(7, "x").text == "7 x"
+    for values, named in (((), {}), ((1, "x", 2), {}), ((1,), {"pid": 2}), ((1,), {"nane": "x"})):
+        with pytest.raises(TypeError, match="Row takes pid, name"):
+            Row(*values, **named)

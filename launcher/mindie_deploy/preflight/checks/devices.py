@@ -62,6 +62,7 @@ def davinci(host: HostFacts, context: Context) -> Iterator[Problem]:
     why="devmm_svm (memory) and hisi_hdc (host to device communication) are needed by every process on an NPU.",
     remedy=LOADING,
     source=SOURCE,
+    fix="device-modes",
 )
 def svm_hdc(host: HostFacts, context: Context) -> Iterator[Problem]:
     for name in ("devmm_svm", "hisi_hdc"):

@@ -1,4 +1,4 @@
-"""The driver's kernel modules."""
+"""The driver's kernel modules and its management library."""
 
 from __future__ import annotations
 
@@ -34,3 +34,31 @@ def module(host: HostFacts, context: Context) -> Iterator[Problem]:
         return
     if not any(name.startswith(PREFIXES) for name in host.system.modules):
         yield Problem(host.name, f"none of {len(host.system.modules)} modules is named {', '.join(PREFIXES)}*")
+
+
+@check(
+    "driver.dcmi",
+    title="the driver's management library is missing",
+    severity="warn",
+    command="lstat of /usr/local/dcmi/libdcmi.so",
+    needs=("management_library",),
+    caused_by=("npu.tool-present", "driver.version"),
+    unknown="info",
+    why="The container mounts /usr/local/dcmi. Without the library npu-smi fails in the container, and so does what "
+    "watches the NPUs there. The engine makes an empty directory where the path is missing.",
+    remedy="Install the driver (HDK) again; an empty directory in its place may be removed first: rmdir "
+    "/usr/local/dcmi.",
+    source="GPUStack's tutorial (the container mounts it); reports of dcmi errors in containers without it",
+)
+def management_library(host: HostFacts, context: Context) -> Iterator[Problem]:
+    library = host.management_library
+    if isinstance(library, Unknown):
+        return
+    if library.error and not library.exists:
+        yield Problem(host.name, f"{library.path}: {library.error}", kind="unknown")
+    elif not library.exists:
+        yield Problem(host.name, f"{library.path} does not exist")
+    elif library.kind is None:
+        yield Problem(host.name, f"{library.path} is a link to {library.target or 'nothing'}, which does not exist")
+    elif library.kind not in ("file", "link"):
+        yield Problem(host.name, f"{library.path} is a {library.kind}")

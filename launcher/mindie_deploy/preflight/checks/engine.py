@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from mindie_deploy.cluster.names import DEPLOYMENT_LABEL
 from mindie_deploy.hosts.facts import HostFacts, ImageFacts, Unknown
-from mindie_deploy.preflight.context import Context, container_npus, is_foreign
+from mindie_deploy.preflight.context import Context, container_npus, is_foreign, is_left_over
 from mindie_deploy.preflight.finding import Problem
 from mindie_deploy.preflight.majority import odd_hosts
 from mindie_deploy.preflight.registry import check
@@ -140,6 +140,26 @@ def name_free(host: HostFacts, context: Context) -> Iterator[Problem]:
     for container in host.engine.containers:
         if is_foreign(container, context.settings):
             yield Problem(host.name, f"container {container.name} ({container.image or container.image_id[:19]})")
+
+
+@check(
+    "docker.stopped",
+    title="a container of an earlier start is still there, stopped",
+    severity="info",
+    command="docker ps, docker inspect",
+    needs=("engine",),
+    caused_by=RUNNING,
+    why="A failed start leaves its container, so that its log can be read. The next start replaces it.",
+    remedy="Nothing: `up` replaces it, `down` removes it. docker logs NAME shows what it printed.",
+    source="design: a failed start leaves its log",
+    fix="container",
+)
+def stopped(host: HostFacts, context: Context) -> Iterator[Problem]:
+    if isinstance(host.engine, Unknown):
+        return
+    for container in host.engine.containers:
+        if is_left_over(container, context.settings):
+            yield Problem(host.name, f"container {container.name} is {container.status} ({container.exit_code})")
 
 
 @check(

@@ -14,6 +14,7 @@ SOURCE = "hccn_tool's public source (hicann/driver); captures"
 TOOL = ("hccn.tool-responds",)
 LINK = ("hccn.tool-responds", "hccn.link-up")
 NOT_YET = ("init", "detect ip set")  # words of net_health that mean that nothing was probed yet
+NOT_KNOWN = ("", "unknown")
 
 
 def parse_address(text: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -126,6 +127,7 @@ def gateway(host: HostFacts, context: Context) -> Iterator[Problem]:
     why="Without it the driver cannot tell whether the network behind the port works, and net health says nothing.",
     remedy="hccn_tool -i N -netdetect -s address A, usually with the gateway's or the switch's address.",
     source=SOURCE,
+    fix="netdetect",
 )
 def netdetect(host: HostFacts, context: Context) -> Iterator[Problem]:
     for index, address in known_hccn(host, context, "netdetect").items():
@@ -149,15 +151,18 @@ def netdetect(host: HostFacts, context: Context) -> Iterator[Problem]:
 def net_health(host: HostFacts, context: Context) -> Iterator[Problem]:
     for index, word in known_hccn(host, context, "net_health").items():
         says, plain = f"net health status: {word}", word.strip().lower()
-        if plain == "success":
-            continue
-        if plain in NOT_YET:
+        if net_health_failed(word):
+            yield Problem(host.name, says, index)
+        elif plain in NOT_YET:
             title = "the network behind an NPU's port was not probed yet"
             yield Problem(host.name, says, index, severity="warn", title=title)
-        elif plain in ("", "unknown"):
+        elif plain in NOT_KNOWN:
             yield Problem(host.name, says, index, kind="unknown")
-        else:
-            yield Problem(host.name, says, index)
+
+
+def net_health_failed(word: str) -> bool:
+    """Tells whether net detection says that the network behind a port is broken."""
+    return word.strip().lower() not in ("success", *NOT_YET, *NOT_KNOWN)
 
 
 @check(

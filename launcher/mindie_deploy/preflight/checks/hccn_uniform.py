@@ -7,9 +7,11 @@ from typing import Any
 
 from mindie_deploy.hosts.facts import HostFacts, Unknown
 from mindie_deploy.preflight.checks.hccn import LINK, SOURCE, TOOL, network_of, parse_address
+from mindie_deploy.preflight.checks.hccn_history import no_light
 from mindie_deploy.preflight.context import Context, known_hccn
 from mindie_deploy.preflight.finding import Problem
 from mindie_deploy.preflight.majority import odd_npus, split
+from mindie_deploy.preflight.ping_matrix import pairs_of, reaches_peers
 from mindie_deploy.preflight.registry import check
 
 Hosts = Mapping[str, HostFacts]
@@ -43,7 +45,8 @@ def link_up(hosts: Hosts, context: Context) -> Iterator[Problem]:
             elif len(hosts) > 1 and all(index in others for others in down.values()):
                 title = "the RoCE links of one rail are down on all hosts"
                 remedy = "Look at the switch of this rail (the same NPU index of all hosts): its power, its port group."
-            yield Problem(name, "link status: DOWN", index, title=title, remedy=remedy)
+            says = "; ".join(filter(None, ("link status: DOWN", no_light(hosts[name].hccn[index].optics))))
+            yield Problem(name, says, index, title=title, remedy=remedy)
 
 
 @check(
@@ -81,11 +84,12 @@ def ip_unique(hosts: Hosts, context: Context) -> Iterator[Problem]:
     needs=("hccn.address", "hccn.netmask", "hccn.gateway"),
     caused_by=("hccn.ip-present", "hccn.ip-unique"),
     why="NPUs with the same index talk to one another across hosts. Without a common network or a gateway only static "
-    "routes, which are not looked at here, would carry their packets: hence a warning.",
+    "routes would carry their packets: hence a warning. Lost pings make it a block, pings that arrive clear it.",
     remedy="Put the NPUs with the same index of all hosts into one network with the same netmask, or set gateways.",
     source="practice",
 )
 def subnet(hosts: Hosts, context: Context) -> Iterator[Problem]:
+    pairs = pairs_of(hosts)
     for index in context.npus:
         networks: dict[str, str] = {}
         routed: set[str] = set()
@@ -101,7 +105,9 @@ def subnet(hosts: Hosts, context: Context) -> Iterator[Problem]:
         if found.odd and len(routed) < len(networks):
             told = "; ".join(f"{network} on {', '.join(names)}" for network, names in found.groups.items())
             for name in found.odd:
-                yield Problem(name, told, index)
+                reaches = reaches_peers(pairs, (name, index))
+                if not reaches:
+                    yield Problem(name, told, index, severity=None if reaches is None else "block")
 
 
 @check(
@@ -117,6 +123,7 @@ def subnet(hosts: Hosts, context: Context) -> Iterator[Problem]:
     remedy="Set the switch the same everywhere, normally off, on each NPU named: hccn_tool -i N -tls -s enable 0. Do "
     "it while nothing runs.",
     source="DeepSeek-R1 README; MindIE's FAQ (HCCL connect time-out)",
+    fix="tls",
 )
 def tls_uniform(hosts: Hosts, context: Context) -> Iterator[Problem]:
     yield from odd_npus(_values(hosts, context, "tls", lambda value: "on" if value else "off"), "TLS is")
@@ -133,6 +140,7 @@ def tls_uniform(hosts: Hosts, context: Context) -> Iterator[Problem]:
     why="The published guides switch it off: it costs speed and needs valid certificates on all NPUs.",
     remedy="Nothing, if it is wanted. Else: hccn_tool -i N -tls -s enable 0 on every NPU.",
     source="DeepSeek-R1 README",
+    fix="tls",
 )
 def tls_off(hosts: Hosts, context: Context) -> Iterator[Problem]:
     values = _values(hosts, context, "tls", lambda value: "on" if value else "off")

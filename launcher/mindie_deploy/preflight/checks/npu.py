@@ -6,13 +6,17 @@ from collections.abc import Iterator, Mapping
 
 from mindie_deploy.hosts.facts import HostFacts, Unknown
 from mindie_deploy.preflight.context import Context, known, npus_of, own_npus
-from mindie_deploy.preflight.finding import Problem, Severity, numbers_text
+from mindie_deploy.preflight.finding import Problem, numbers_text
 from mindie_deploy.preflight.registry import check
 
 SMI = "npu-smi info"
 REFERENCE = "npu-smi's public source (hicann/driver); captures of 23.0 to 26.0"
 RESPONDS = ("npu.tool-present", "npu.tool-responds")
 PRESENT = (*RESPONDS, "npu.count")
+ON_THE_BUS = (
+    "The cards are there and the driver does not know them: dmesg | grep -i -e davinci -e drv tells why. Reboot the "
+    "host; if they stay lost, power it off and on; then replace them."
+)
 FIRST_VIRTUAL_ID = 64  # ids from here on are virtual NPUs
 GRAVE_HEALTH = ("alarm", "critical", "unknown")
 
@@ -33,12 +37,41 @@ GRAVE_HEALTH = ("alarm", "critical", "unknown")
 def count(host: HostFacts, context: Context) -> Iterator[Problem]:
     seen = sorted({index for index, _ in npus_of(host)})
     shown = f"shows {len(seen)} NPUs ({numbers_text(seen) or 'none'}), expected {len(context.npus)}"
+    lost, unreadable = lost_on_the_bus(host), unreadable_rows(host)
+    on_the_bus = not unreadable and 0 < len(lost) == len(set(context.npus) - set(seen))
     for index in context.npus:
-        if index not in seen:
-            yield Problem(host.name, shown, index)
+        if index in seen:
+            continue
+        if on_the_bus:
+            title = "the driver lost NPUs whose cards the PCI bus shows"
+            says = f"{shown}; lspci -d 19e5: shows {', '.join(lost)} all the same"
+            yield Problem(host.name, says, index, title=title, remedy=ON_THE_BUS)
+        else:
+            yield Problem(host.name, "; ".join((shown, *unreadable)), index)
     for index in seen:
         if index not in context.npus:
             yield Problem(host.name, shown, index, title="there are more NPUs than configured")
+
+
+def lost_on_the_bus(host: HostFacts) -> list[str]:
+    """Returns the addresses of cards that the PCI bus shows and npu-smi does not; none where the two do not fit."""
+    if isinstance(host.bus, Unknown):
+        return []
+    shown = {bus_address(npu.bus_id) for _, npu in npus_of(host) if npu.bus_id}
+    fits = shown <= set(host.bus) and all(npu.bus_id for _, npu in npus_of(host))
+    return sorted(set(host.bus) - shown) if fits else []
+
+
+def unreadable_rows(host: HostFacts) -> list[str]:
+    """Returns what npu-smi's table says of cards without naming their NPU."""
+    if isinstance(host.overview, Unknown) or isinstance(host.bus, Unknown):
+        return []
+    return [line for line in host.overview.warnings if any(address in line.lower() for address in host.bus)]
+
+
+def bus_address(text: str) -> str:
+    """Returns an address of npu-smi as the facts of the bus have it: in lower case, without the usual domain."""
+    return text.lower().removeprefix("0000:")
 
 
 @check(
@@ -221,38 +254,6 @@ def aicore(host: HostFacts, context: Context) -> Iterator[Problem]:
 
 
 @check(
-    "npu.temp",
-    title="an idle NPU is hot",
-    severity="warn",
-    command=SMI,
-    needs=("overview",),
-    caused_by=(*PRESENT, "docker.conflict", "npu.process-residual", "npu.hbm-free", "npu.aicore-idle"),
-    unknown="info",
-    why="An NPU that is hot without work throttles or shuts down under load.",
-    remedy="Check fans, air flow and the room; npu-smi info -t temp -i NPU.",
-    source="practice: 32 to 46 degrees Celsius in captures of idle 910B3",
-)
-def temperature(host: HostFacts, context: Context) -> Iterator[Problem]:
-    limit = context.settings.npu_temperature_limit_c
-    yield from _sensor(host, context, "temperature_c", limit, "degrees Celsius", "warn")
-
-
-@check(
-    "npu.power-idle",
-    title="an idle NPU draws much power",
-    severity="info",
-    command=SMI,
-    needs=("overview",),
-    caused_by=(*PRESENT, "docker.conflict", "npu.process-residual", "npu.hbm-free", "npu.aicore-idle", "npu.temp"),
-    why="It tells that somebody uses the NPU, or that it was not reset after a crash.",
-    remedy="Watch npu-smi info for a minute; reset the NPU if it stays so without work.",
-    source="practice: 80 to 130 W in captures of idle 910B3",
-)
-def power(host: HostFacts, context: Context) -> Iterator[Problem]:
-    yield from _sensor(host, context, "power_w", context.settings.npu_idle_power_limit_w, "W", "info")
-
-
-@check(
     "npu.hugepages",
     title="huge pages of an NPU are in use",
     severity="info",
@@ -268,18 +269,3 @@ def hugepages(host: HostFacts, context: Context) -> Iterator[Problem]:
     for index, npu in npus_of(host):
         if index not in ours and npu.hugepages_used:
             yield Problem(host.name, f"{npu.hugepages_used} of {npu.hugepages_total} pages in use", index)
-
-
-def _sensor(
-    host: HostFacts, context: Context, attribute: str, limit: float, unit: str, severity: Severity
-) -> Iterator[Problem]:
-    """Judges a sensor of idle NPUs; one that could not be read is unknown (npu-smi prints 0 for it)."""
-    ours = own_npus(host, context)
-    for index, npu in npus_of(host):
-        value: float | None = getattr(npu, attribute)
-        if index in ours:
-            continue
-        if value is None:
-            yield Problem(host.name, "npu-smi could not read the sensor", index, kind="unknown")
-        elif value >= limit:
-            yield Problem(host.name, f"{value:g} {unit}, expected below {limit:g}", index, severity=severity)

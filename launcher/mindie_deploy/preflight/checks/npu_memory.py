@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mindie_deploy.hosts.facts import HostFacts, Unknown
-from mindie_deploy.preflight.checks.npu import PRESENT, REFERENCE
+from mindie_deploy.preflight.checks.npu import PRESENT, REFERENCE, bus_address
 from mindie_deploy.preflight.context import Context, known
 from mindie_deploy.preflight.finding import Problem
 from mindie_deploy.preflight.registry import check
 
 ECC = "npu-smi info -t ecc -i NPU"
+ISOLATED = (
+    "These pages are out of use and harm nobody any more. Watch whether their number grows, and plan to replace the "
+    "card if it does. How many are not mentioned: mindie_npu_isolated_pages_limit."
+)
 
 
 @check(
@@ -27,6 +31,7 @@ ECC = "npu-smi info -t ecc -i NPU"
     source=REFERENCE,
 )
 def double_bit(host: HostFacts, context: Context) -> Iterator[Problem]:
+    limit = context.settings.npu_isolated_pages_limit
     for index, counts in known(host.ecc).items():
         if index not in context.npus:
             continue
@@ -37,6 +42,10 @@ def double_bit(host: HostFacts, context: Context) -> Iterator[Problem]:
             says = f"{counts.double_next_isolated} pages wait to be isolated by a reset"
             title = "pages of an NPU's memory wait to be isolated"
             yield Problem(host.name, says, index, severity="warn", title=title)
+        elif (pages := counts.double_isolated or 0) > limit:
+            says = f"{pages} pages are isolated for double bit errors, expected at most {limit}"
+            title = "pages of an NPU's memory were isolated after errors"
+            yield Problem(host.name, says, index, severity="warn", title=title, remedy=ISOLATED)
 
 
 @check(
@@ -79,8 +88,7 @@ def on_the_bus(host: HostFacts, context: Context) -> Iterator[Problem]:
         shown = {npu.id for npu in host.overview.npus}
         if len(shown) >= len(context.npus):
             return
-        buses = {npu.bus_id.lower().removeprefix("0000:") for npu in host.overview.npus if npu.bus_id}
-        if buses - {address.removeprefix("0000:") for address in host.bus}:
+        if {bus_address(npu.bus_id) for npu in host.overview.npus if npu.bus_id} - set(host.bus):
             return  # npu-smi shows NPUs that lspci does not: its list says nothing
     elif not host.bus:
         return  # neither of the two shows anything: it may be lspci that cannot look

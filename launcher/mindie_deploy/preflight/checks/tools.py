@@ -16,7 +16,10 @@ DIRECTORY_REMEDY = (
     "healthy host with the same driver."
 )
 DRIVER_MODULE = "drv_"
-READINGS = tuple(field.name for field in fields(HccnDevice) if field.name not in ("index", "mac"))
+# A tool that does not know a question says so before it asks the device: that answer tells nothing about the NPU.
+READINGS = tuple(
+    field.name for field in fields(HccnDevice) if field.name not in ("index", "mac", "configuration_status")
+)
 
 
 @check(
@@ -94,7 +97,8 @@ def hccn_tool_responds(host: HostFacts, context: Context) -> Iterator[Problem]:
             continue
         readings = [getattr(device, name) for name in READINGS]
         if all(isinstance(reading, Unknown) for reading in readings):
-            yield Problem(host.name, device.link_up.reason if isinstance(device.link_up, Unknown) else "", index)
+            # The counters are asked for first: the later questions are not even tried on a device that is stuck.
+            yield Problem(host.name, device.counters.reason if isinstance(device.counters, Unknown) else "", index)
 
 
 def _program(host: str, state: object, name: str) -> Iterator[Problem]:

@@ -113,7 +113,7 @@ def index(host: HostFacts, context: Context) -> Iterator[Problem]:
     scope="cluster",
     command=LISTING,
     needs=("weights",),
-    caused_by=("weights.present", "weights.index"),
+    caused_by=("weights.present", "weights.index", "weights.dtype"),
     why="A shard of another size is cut or of another model. The small files count too: different generation settings "
     "make the members hang.",
     remedy="Copy the files named from a host that has the right ones, or set mindie_weights_source and run `sync`.",
@@ -127,7 +127,7 @@ def size(hosts: Mapping[str, HostFacts], context: Context) -> Iterator[Problem]:
     }
     odd: dict[str, list[str]] = {}
     told: dict[str, str] = {}
-    for file in sorted({file for files in listings.values() for file in files if _counts(file)}):
+    for file in sorted({file for files in listings.values() for file in files if is_of_the_model(file)}):
         values = {name: f"{files[file]} bytes" for name, files in listings.items() if file in files}
         if file in SETTLED or file.endswith(".safetensors"):
             values |= {name: "missing" for name, files in listings.items() if file not in files}
@@ -206,12 +206,14 @@ def tokenizer(host: HostFacts, context: Context) -> Iterator[Problem]:
     "and config.json (at most 640). The workers refuse files that others may write, also for root.",
     remedy="chown -R UID:GID and chmod 750 the directory, chmod 640 config.json, chmod o-w the rest.",
     source="MindIE-LLM: SafePath::Check; atb_llm, file_utils.py",
+    fix="weights-modes",
 )
 def permissions(host: HostFacts, context: Context) -> Iterator[Problem]:
     if isinstance(host.weights, Unknown) or not is_there(host.weights):
         return
     weights, user = host.weights, context.settings.container_user.split(":")[0]
-    open_files = [name for name, mode in weights.file_modes.items() if _counts(name) and _bits(mode) & 0o002]
+    modes = weights.file_modes.items()
+    open_files = [name for name, mode in modes if is_of_the_model(name) and mode_bits(mode) & 0o002]
     if open_files:
         says = f"others may write {open_files[0]}" + (f" and {len(open_files) - 1} more" if open_files[1:] else "")
         yield Problem(host.name, says, severity="warn")
@@ -219,9 +221,9 @@ def permissions(host: HostFacts, context: Context) -> Iterator[Problem]:
         return
     if weights.uid is not None and str(weights.uid) != user:
         yield Problem(host.name, f"{weights.path} belongs to user {weights.uid}, the container's user is {user}")
-    if _bits(weights.mode) & ~0o750 & 0o777:
+    if mode_bits(weights.mode) & ~0o750 & 0o777:
         yield Problem(host.name, f"{weights.path} has mode {weights.mode}, at most 0750")
-    if _bits(weights.file_modes.get("config.json")) & ~0o640 & 0o777:
+    if mode_bits(weights.file_modes.get("config.json")) & ~0o640 & 0o777:
         yield Problem(host.name, f"config.json has mode {weights.file_modes['config.json']}, at most 0640")
 
 
@@ -304,12 +306,13 @@ def _or_sync(problem: Problem, context: Context, title: str) -> Problem:
     return Problem(problem.host, problem.says, severity=severity, title=title, remedy=SYNC)
 
 
-def _counts(name: str) -> bool:
+def is_of_the_model(name: str) -> bool:
     """Whether a file is the model's: not hidden, and none of the notes and pictures that come along."""
     return not name.startswith(".") and name.endswith((".safetensors", ".json", ".py", ".model", ".jinja"))
 
 
-def _bits(mode: str | None) -> int:
+def mode_bits(mode: str | None) -> int:
+    """Returns the bits of a mode in octal text; 0, which forbids all, where it is not known or no such text."""
     try:
         return int(mode or "0", 8)
     except ValueError:

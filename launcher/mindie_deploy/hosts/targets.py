@@ -1,0 +1,112 @@
+"""What of each host others can ask in the second round trip: the addresses of its NPUs, and TCP ports."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from mindie_deploy.cluster.names import DEPLOYMENT_LABEL
+from mindie_deploy.hosts.facts import HccnDevice, HostFacts, Unknown, WeightsFacts
+
+if TYPE_CHECKING:
+    from mindie_deploy.cluster.hosts import Host
+    from mindie_deploy.cluster.settings import Settings
+
+
+def targets(hosts: Sequence[Host], facts: Mapping[str, HostFacts], settings: Settings) -> dict[str, dict[str, object]]:
+    """Returns by host its `address`, the addresses of its `npus`, and the `ports` to try, ready for JSON.
+
+    `facts` are those of the hosts that answered; others are left out, and with fewer than two there is nothing to ask.
+    A port is `ours` where our running deployment listens there already; elsewhere a listener has to be made.
+    """
+    there = [host for host in hosts if host.name in facts]
+    if len(there) < 2 or (settings.check_pings == "off" and not settings.check_ports):
+        return {}
+    npus = {} if settings.check_pings == "off" else _npus(there, facts, settings)
+    ports = dict(_ports(there, facts, settings)) if settings.check_ports else {}
+    if not any(npus.values()) and not any(ports.values()):
+        return {}
+    return {
+        host.name: {"address": host.address, "npus": npus.get(host.name, {}), "ports": ports.get(host.name, [])}
+        for host in there
+    }
+
+
+def _npus(hosts: Sequence[Host], facts: Mapping[str, HostFacts], settings: Settings) -> dict[str, dict[str, str]]:
+    """Returns the addresses by host and NPU. One that two NPUs have is left out: who would answer is not known."""
+    found = {
+        host.name: {npu: _address(facts[host.name].hccn.get(npu)) for npu in range(settings.npus_per_host)}
+        for host in hosts
+    }
+    held = Counter(address for npus in found.values() for address in npus.values() if address)
+    return {
+        name: {str(npu): address for npu, address in npus.items() if address and held[address] == 1}
+        for name, npus in found.items()
+    }
+
+
+def _address(device: HccnDevice | None) -> str | None:
+    """Returns the address of an NPU that can ping and be pinged, or None."""
+    if device is None or device.link_up is not True or not isinstance(device.address, str):
+        return None
+    try:
+        address = ipaddress.ip_address(device.address.strip())
+    except ValueError:
+        return None
+    return None if address.is_unspecified else str(address)
+
+
+def _ports(
+    hosts: Sequence[Host], facts: Mapping[str, HostFacts], settings: Settings
+) -> Iterator[tuple[str, list[dict[str, object]]]]:
+    """Yields hosts with the ports to try there. One that something else holds is left to the check of free ports."""
+    for host in hosts:
+        listening = facts[host.name].listening
+        if isinstance(listening, Unknown):
+            continue
+        ours = _runs(facts[host.name], settings)
+        taken = {one.port for one in listening if _takes(one.address, host.address)}
+        tried = []
+        for setting, port in _wanted(host, hosts, facts, settings).items():
+            # Where our daemon runs, its ports are its own: one that is still loading must not find them taken by us.
+            answers = ours and setting != "mindie_weights_port"
+            if answers == (port in taken):
+                tried.append({"setting": setting, "port": port, "ours": answers})
+        yield host.name, tried
+
+
+def _wanted(host: Host, hosts: Sequence[Host], facts: Mapping[str, HostFacts], settings: Settings) -> dict[str, int]:
+    """Returns the ports of a host that others will connect to, by setting."""
+    wanted = {}
+    if host.is_leader:
+        wanted["mindie_multi_nodes_infer_port"] = settings.multi_nodes_infer_port
+        if settings.backend_type == "torch" or settings.pipeline_parallel_size > 1:
+            wanted["mindie_master_port"] = settings.master_port
+        wanted["mindie_port"] = settings.port
+    kind, _, rest = settings.weights_source.partition(":")
+    lacking = any(not _has_weights(facts[other.name]) for other in hosts)
+    if kind == "host" and rest.partition(":")[0] == host.name and lacking:
+        wanted["mindie_weights_port"] = settings.weights_port
+    return wanted
+
+
+def _takes(listener: str, address: str) -> bool:
+    """Tells whether a listener at one address hears connections to another, or hinders us to listen there."""
+    bound = ipaddress.ip_address(listener)
+    if isinstance(bound, ipaddress.IPv6Address) and bound.ipv4_mapped is not None:
+        bound = bound.ipv4_mapped
+    return bound.is_unspecified or bound == ipaddress.ip_address(address)
+
+
+def _runs(host: HostFacts, settings: Settings) -> bool:
+    if isinstance(host.engine, Unknown):
+        return False
+    return any(
+        one.running and one.labels.get(DEPLOYMENT_LABEL) == settings.deployment for one in host.engine.containers
+    )
+
+
+def _has_weights(host: HostFacts) -> bool:
+    return isinstance(host.weights, WeightsFacts) and host.weights.exists and bool(host.weights.files)

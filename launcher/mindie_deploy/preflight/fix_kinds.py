@@ -1,0 +1,201 @@
+"""How each kind of fix is planned: from a finding and the facts of a host to changes, or to why there is none."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias
+
+from mindie_deploy.hosts.facts import HostFacts, NpuOverview, PathState, SharedMemoryFacts, Unknown, WeightsFacts
+from mindie_deploy.hosts.text import is_ipv4
+from mindie_deploy.preflight.checks.devices import GROUP_READ_WRITE
+from mindie_deploy.preflight.checks.weights import is_of_the_model, mode_bits
+from mindie_deploy.preflight.context import Context, container_npus, is_left_over, known_hccn, npu_index
+from mindie_deploy.preflight.finding import Finding
+from mindie_deploy.preflight.fix_action import ABSENT, FixAction
+
+# A change, or in words why something that the finding names stays as it is.
+Step: TypeAlias = FixAction | str
+Planner: TypeAlias = Callable[[Finding, HostFacts, Context], Iterator[Step]]
+
+NO_ADDRESS = "0.0.0.0"  # noqa: S104  (hccn_tool's word for none)
+NODES = ("/dev/devmm_svm", "/dev/hisi_hdc")
+OTHERS_WRITE = 0o002
+DIRECTORY_MODE, CONFIGURATION_MODE = 0o750, 0o640
+
+
+def tls(finding: Finding, host: HostFacts, context: Context) -> Iterator[Step]:
+    """Off is what all NPUs can have; on needs certificates. So where some differ, those that are on are switched.
+
+    The finding names the odd ones, which may be those that are off: hence every host is looked at.
+    """
+    for index, is_on in known_hccn(host, context, "tls").items():
+        if is_on:
+            yield from _unless_in_use(
+                host,
+                index,
+                FixAction(
+                    check_id=finding.check_id,
+                    kind="tls",
+                    target=str(index),
+                    what=f"TLS of NPU {index}",
+                    before="on",
+                    after="off",
+                    command=f"hccn_tool -i {index} -tls -s enable 0",
+                    undo=f"hccn_tool -i {index} -tls -s enable 1",
+                ),
+            )
+
+
+def netdetect(finding: Finding, host: HostFacts, context: Context) -> Iterator[Step]:
+    """The gateway is what every NPU with one must reach anyway."""
+    for index in finding.devices.get(host.name, ()):
+        device = host.hccn.get(index)
+        if device is None or isinstance(device.netdetect, Unknown):
+            continue
+        if not isinstance(device.gateway, str) or not is_ipv4(device.gateway) or device.gateway == NO_ADDRESS:
+            yield f"NPU {index} has no gateway: give it the address of the switch or of another NPU yourself"
+            continue
+        set_to = f"hccn_tool -i {index} -netdetect -s address"
+        yield from _unless_in_use(
+            host,
+            index,
+            FixAction(
+                check_id=finding.check_id,
+                kind="netdetect",
+                target=str(index),
+                what=f"detect address of NPU {index}",
+                before=device.netdetect or NO_ADDRESS,
+                after=device.gateway,
+                command=f"{set_to} {device.gateway}",
+                undo=f"{set_to} {device.netdetect or NO_ADDRESS}",
+            ),
+        )
+
+
+def weights_modes(finding: Finding, host: HostFacts, context: Context) -> Iterator[Step]:
+    """Takes bits away, never gives any. Links are left: what they lead to may be of others."""
+    weights, user = host.weights, context.settings.container_user.split(":")[0]
+    if not isinstance(weights, WeightsFacts) or host.name not in finding.hosts:
+        return
+    place = weights.real_path or weights.path
+    tight = user != "0" and (weights.uid is None or str(weights.uid) == user)
+    if user != "0" and not tight:
+        yield f"{place} belongs to user {weights.uid}: chown -R {context.settings.container_user} it first"
+    if tight and weights.mode:
+        yield from _masked(finding, place, weights.mode, DIRECTORY_MODE)
+    links = host.surroundings.weight_links
+    linked: Mapping[str, str] = {} if isinstance(links, Unknown) else links
+    for name, mode in weights.file_modes.items():
+        allowed = 0o7777 & ~OTHERS_WRITE
+        if tight and name == "config.json":
+            allowed = CONFIGURATION_MODE
+        elif not is_of_the_model(name):
+            continue
+        for step in _masked(finding, f"{place.rstrip('/')}/{name}", mode, allowed):
+            yield f"{name} is a link to {linked[name]}: set the mode there yourself" if name in linked else step
+
+
+def device_modes(finding: Finding, host: HostFacts, context: Context) -> Iterator[Step]:
+    """The nodes that the container's user opens by its group."""
+    if isinstance(host.devices, Unknown) or host.name not in finding.hosts:
+        return
+    states = {state.path: state for state in host.devices}
+    for path in NODES:
+        state = states.get(path)
+        if state is None or not state.exists:
+            yield f"{path} does not exist: only the driver can make it"
+        elif state.kind != "char":
+            yield f"{path} is a {state.kind}: remove it, then load the driver again"
+        elif state.mode and mode_bits(state.mode) & GROUP_READ_WRITE != GROUP_READ_WRITE:
+            yield _mode(finding, path, state.mode, mode_bits(state.mode) | GROUP_READ_WRITE)
+
+
+def container(finding: Finding, host: HostFacts, context: Context) -> Iterator[Step]:
+    """Our own container that has ended. The image and the rendered files stay: the next start makes it anew."""
+    if isinstance(host.engine, Unknown) or host.name not in finding.hosts:
+        return
+    for one in host.engine.containers:
+        if is_left_over(one, context.settings):
+            yield FixAction(
+                check_id=finding.check_id,
+                kind="container",
+                target=one.name,
+                what=f"container {one.name} ({one.status}, status {one.exit_code}, image {one.image})",
+                before=one.id,
+                after=ABSENT,
+                command=f"{context.settings.engine} rm --volumes {one.name}",
+                undo=None,
+            )
+
+
+def shared_memory(finding: Finding, host: HostFacts, context: Context) -> Iterator[Step]:
+    """Files of a MindIE that has ended. The module looks for processes that have them open before it removes one."""
+    memory = host.surroundings.shared_memory
+    if not isinstance(memory, SharedMemoryFacts) or host.name not in finding.hosts:
+        return
+    for state in memory.files:
+        if state.kind != "file" or state.uid is None or state.size is None:
+            yield f"{state.path} is no file whose owner and size are known"
+            continue
+        yield FixAction(
+            check_id=finding.check_id,
+            kind="shared-memory",
+            target=state.path,
+            what=state.path,
+            before=_of(state),
+            after=ABSENT,
+            command=f"rm {shlex.quote(state.path)}",
+            undo=None,
+        )
+
+
+def _of(state: PathState) -> str:
+    return f"{state.size} bytes of user {state.uid}"
+
+
+def _masked(finding: Finding, path: str, mode: str, allowed: int) -> Iterator[FixAction]:
+    """Yields the change of a mode that has more than the allowed bits. Bits beyond the nine stay."""
+    wanted = mode_bits(mode) & (allowed | 0o7000)
+    if wanted != mode_bits(mode):
+        yield _mode(finding, path, mode, wanted)
+
+
+def _mode(finding: Finding, path: str, mode: str, wanted: int) -> FixAction:
+    before, after, quoted = f"{mode_bits(mode):04o}", f"{wanted:04o}", shlex.quote(path)
+    return FixAction(
+        check_id=finding.check_id,
+        kind="mode",
+        target=path,
+        what=f"mode of {path}",
+        before=before,
+        after=after,
+        command=f"chmod {after} {quoted}",
+        undo=f"chmod {before} {quoted}",
+    )
+
+
+def _unless_in_use(host: HostFacts, index: int, action: FixAction) -> Iterator[Step]:
+    """What a process on the NPU sends just now goes over its port: nothing is switched under it."""
+    users = [] if isinstance(host.engine, Unknown) else list(host.engine.containers)
+    for user in users:
+        if user.running and index in container_npus(user):
+            yield f"NPU {index} is in use by container {user.name or user.id[:12]}"
+            return
+    if isinstance(host.overview, NpuOverview):
+        shown = {(npu.id, npu.chip): npu_index(npu) for npu in host.overview.npus}
+        for process in host.overview.processes or ():
+            if shown.get((process.npu, process.chip)) == index:
+                yield f"NPU {index} is in use by process {process.pid} ({process.name})"
+                return
+    yield action
+
+
+KINDS: Mapping[str, Planner] = {
+    "tls": tls,
+    "netdetect": netdetect,
+    "weights-modes": weights_modes,
+    "device-modes": device_modes,
+    "container": container,
+    "shared-memory": shared_memory,
+}

@@ -1,0 +1,103 @@
+"""A bundle: one archive of what all hosts said, of what explains a failure, and of how it was judged.
+
+mindie-deploy-bundle/
+  MANIFEST             sha256, size and name of every file
+  facts/               what a judgement needs; `check --from` reads it
+  host-000/ ...        rendered files and logs of each host, by rank
+  report.json, report.txt, versions.json
+
+Reading takes members into memory within limits and writes nothing: an archive may come from anybody.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
+
+from mindie_deploy.errors import UsageError
+from mindie_deploy.preflight.saved import Saved, from_documents
+
+ROOT = "mindie-deploy-bundle"
+FACTS = "facts"
+MANIFEST = "MANIFEST"
+LARGEST_MEMBER = 64 * 1024 * 1024  # bytes; what one host says is 1 to 2 MB
+LARGEST_TOTAL = 1024 * 1024 * 1024
+MOST_MEMBERS = 10_000
+REMEDY = "make a bundle with `mindie-deploy bundle`, or name the directory of a run's record"
+
+
+def write_bundle(target: Path, files: Mapping[str, str], clean: Callable[[str], str]) -> None:
+    """Writes the files (text by name) as a .tar.gz, beside its place and then renamed; readable by its owner only.
+
+    `clean` takes secrets out of every text. Times and owners are left out, so that the same files make the same
+    archive. Raises UsageError when it cannot be written.
+    """
+    contents = {name: clean(text).encode() for name, text in sorted(files.items())}
+    lines = [f"{hashlib.sha256(content).hexdigest()}  {len(content)}  {name}" for name, content in contents.items()]
+    contents[MANIFEST] = ("\n".join(lines) + "\n").encode()
+    beside = None
+    try:
+        handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        with os.fdopen(handle, "wb") as out, tarfile.open(fileobj=out, mode="w:gz") as archive:
+            for name, content in contents.items():
+                member = tarfile.TarInfo(f"{ROOT}/{name}")
+                member.size, member.mode = len(content), 0o600
+                archive.addfile(member, io.BytesIO(content))
+        Path(beside).replace(target)
+    except OSError as error:
+        if beside is not None:
+            Path(beside).unlink(missing_ok=True)
+        raise UsageError(f"the bundle cannot be written: {error}", "name a directory that you can write to") from error
+
+
+def files_below(directory: Path) -> dict[str, str]:
+    """Returns the text of all files below a directory, by their names relative to it. Links are left out."""
+    return {
+        str(path.relative_to(directory)): path.read_text(encoding="utf-8", errors="replace")
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and not path.is_symlink()
+    }
+
+
+def read_saved(source: Path) -> Saved:
+    """Returns what a bundle, or a directory with `facts`, saved. Raises UsageError with the reason for all others."""
+    try:
+        texts = _texts_of_directory(source) if source.is_dir() else _texts_of_archive(source)
+        return from_documents({name: json.loads(text) for name, text in texts.items()})
+    except UsageError:
+        raise
+    except KeyError as error:
+        raise UsageError(f"{source}: {error} is not in it", REMEDY) from error
+    except (OSError, tarfile.TarError, EOFError, TypeError, ValueError, RecursionError, OverflowError) as error:
+        raise UsageError(f"{source} is no bundle of mindie-deploy: {str(error)[:300]}", REMEDY) from error
+
+
+def _texts_of_directory(source: Path) -> dict[str, str]:
+    place = source / FACTS if (source / FACTS).is_dir() else source
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted(place.glob("*.json"))[:MOST_MEMBERS]}
+
+
+def _texts_of_archive(source: Path) -> dict[str, str]:
+    """Reads the members below facts/. Names, kinds and sizes are looked at before anything is read."""
+    texts: dict[str, str] = {}
+    total = 0
+    with tarfile.open(source, mode="r:*") as archive:
+        for count, member in enumerate(archive):
+            if count >= MOST_MEMBERS:
+                raise UsageError(f"{source} has more than {MOST_MEMBERS} members", REMEDY)
+            parts = PurePosixPath(member.name).parts
+            if len(parts) != 3 or parts[:2] != (ROOT, FACTS) or not member.isreg():
+                continue
+            total += member.size
+            if member.size > LARGEST_MEMBER or total > LARGEST_TOTAL:
+                raise UsageError(f"{source}: {member.name[:200]} is too large for what a host says", REMEDY)
+            stream = archive.extractfile(member)
+            if stream is not None:
+                texts[parts[2]] = stream.read(LARGEST_MEMBER).decode()
+    return texts

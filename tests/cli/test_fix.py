@@ -1,0 +1,225 @@
+"""mindie-deploy fix, against playbooks whose hosts answer what the test says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mindie_deploy.cli.main import run
+from mindie_deploy.preflight.finding import Evidence, Finding
+from mindie_deploy.preflight.fix_action import FixAction, FixPlan, HostFixes, Left
+from tests.cli import reports
+from tests.runs.stub_content import StubContent
+
+ACTION = FixAction(
+    check_id="hccn.tls-uniform",
+    kind="tls",
+    target="3",
+    what="TLS of NPU 3",
+    before="on",
+    after="off",
+    command="hccn_tool -i 3 -tls -s enable 0",
+    undo="hccn_tool -i 3 -tls -s enable 1",
+)
+GONE = FixAction("docker.stopped", "container", "r1", "container r1", "id1", "absent", "docker rm --volumes r1", None)
+PLAN = FixPlan({"host2": HostFixes((ACTION,), "/usr/bin/hccn_tool", "/lib")})
+NO_PLAN = FixPlan({})
+
+
+def report(severity: str = "") -> dict[str, Any]:
+    """The report of hosts whose TLS differs; with no severity, of good ones."""
+    told = reports.good()
+    if severity:
+        evidence = Evidence("hccn_tool -i N -tls -g", "TLS is on", {"host2": (3,)})
+        finding = Finding(
+            check_id="hccn.tls-uniform",
+            kind="fail",
+            severity=severity,  # type: ignore[arg-type]
+            title="the TLS switch of NPUs differs",
+            hosts=("host2",),
+            devices={"host2": (3,)},
+            evidence=(evidence,),
+            remedy="set the switch",
+        )
+        told.update(verdict=severity, findings=[finding.to_dict()])
+    return told
+
+
+def looked(plan: FixPlan, severity: str = "", hosts: tuple[str, ...] = ("host1", "host2")) -> dict[str, Any]:
+    return {"plan": plan.to_dict(), "report": report(severity), "hosts": list(hosts)}
+
+
+def done(*actions: FixAction, **more: Any) -> dict[str, Any]:
+    made = [{**action.to_dict(), "found": action.before, "changed": True, "error": None} for action in actions]
+    return {"changed": True, "actions": made, **more}
+
+
+class Fix:
+    """Runs the command; hosts answer first in check mode, then when they are changed."""
+
+    def __init__(self, content: StubContent, capsys: pytest.CaptureFixture[str]) -> None:
+        self.content, self._capsys = content, capsys
+        self.inventory = content.inventory()
+
+    def answer(self, plan: dict[str, Any], **more: Any) -> None:
+        """Sets the answer of the look, and those of mindie_<name> by host."""
+        scenario: dict[str, Any] = {"mindie_fix_plan": {"*": plan}, "mindie_lock": {"*": {"lock": None}}}
+        self.content.answer({**scenario, **{f"mindie_{name}": answers for name, answers in more.items()}})
+
+    def __call__(self, *words: str) -> tuple[int, str, str]:
+        code = run(["fix", *words, "-i", str(self.inventory)])
+        told = self._capsys.readouterr()
+        return code, told.out, told.err
+
+    @property
+    def records(self) -> list[Path]:
+        return sorted(
+            path.parent for path in (self.content.directory.parent / "state").glob("mindie-deploy/runs/*/run.json")
+        )
+
+
+@pytest.fixture
+def fix(content: StubContent, capsys: pytest.CaptureFixture[str]) -> Fix:
+    return Fix(content, capsys)
+
+
+def test_nothing_to_mend_ends_with_0(fix: Fix) -> None:
+    fix.answer(looked(NO_PLAN))
+    code, out, _err = fix("--yes")
+    assert (code, out.startswith("nothing to mend")) == (0, True)
+
+
+def test_the_plan_is_shown_before_anything_is_asked(fix: Fix) -> None:
+    fix.answer(looked(PLAN, "block"))
+    code, _out, err = fix()
+    assert code == 2
+    assert "TLS of NPU 3: on -> off  (hccn.tls-uniform)" in err
+    assert "run:  hccn_tool -i 3 -tls -s enable 0" in err
+    assert "undo: hccn_tool -i 3 -tls -s enable 1" in err
+    assert "add --yes" in err
+    assert not list(fix.records[0].glob("fix.json"))
+
+
+def test_what_was_changed_is_kept_with_the_way_back(fix: Fix) -> None:
+    fix.answer(looked(PLAN, "block"), fix={"host2": done(ACTION)})
+    code, out, err = fix("hccn.tls-uniform", "--yes")
+    assert "1 change on host2" in out
+    run_id = fix.records[0].name
+    assert f"to take it back: mindie-deploy fix --undo {run_id}" in err
+    kept = json.loads((fix.records[0] / "fix.json").read_text())
+    assert kept["hosts"]["host2"]["actions"] == [ACTION.to_dict()]
+    # The second look still sees the finding, because these hosts always answer the same.
+    assert code == 3
+    assert "not everything is mended: hccn.tls-uniform" in err
+
+
+def test_json_is_one_document(fix: Fix) -> None:
+    fix.answer(looked(PLAN, "warn"), fix={"host2": done(ACTION)})
+    code, out, _err = fix("--yes", "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert told["changed"] == {"host2": [ACTION.to_dict()]}
+    assert told["undo"] == f"mindie-deploy fix --undo {fix.records[0].name}"
+    assert told["remaining"] == [{"check_id": "hccn.tls-uniform", "severity": "warn", "where": "host2: NPU 3"}]
+
+
+def test_a_failure_in_the_middle_keeps_what_was_changed_before(fix: Fix) -> None:
+    failed = done(ACTION, failed=True, msg="container r1: it is paused")
+    failed["actions"].append({**GONE.to_dict(), "found": None, "changed": False, "error": "it is paused"})
+    plan = FixPlan({"host2": HostFixes((ACTION, GONE), "/usr/bin/hccn_tool", "/lib")})
+    fix.answer(looked(plan, "block"), **{"fix (check)": {"host2": {}}, "fix": {"host2": failed}})
+    code, _out, err = fix("--yes")
+    assert code == 5
+    assert "container r1: it is paused" in err
+    assert "changed before that: 1 change on host2" in err
+    kept = json.loads((fix.records[0] / "fix.json").read_text())
+    assert kept["hosts"]["host2"]["actions"] == [ACTION.to_dict()]
+
+
+def test_what_is_left_is_said_and_what_blocks_ends_with_3(fix: Fix) -> None:
+    left = FixPlan({}, (Left("hccn.tls-uniform", "host2", "the deployment runs here"),))
+    fix.answer(looked(left, "block"))
+    code, out, err = fix("--yes")
+    assert code == 3
+    assert "host2: left as it is: the deployment runs here" in err
+    assert out.startswith("nothing was changed")
+    assert "next: set the switch" in err
+
+
+def test_what_is_on_other_hosts_than_those_asked_for_does_not_count(fix: Fix) -> None:
+    fix.answer(looked(NO_PLAN, "block", hosts=("host1",)))
+    code, out, _err = fix("--limit", "host1", "--yes")
+    assert (code, out.startswith("nothing to mend")) == (0, True)
+
+
+def test_a_limit_that_names_nobody_is_a_wrong_argument(fix: Fix) -> None:
+    fix.answer(looked(NO_PLAN, hosts=()))
+    code, _out, err = fix("--limit", "host9", "--yes")
+    assert code == 2
+    assert "the hosts are host1, host2" in err
+
+
+def test_hosts_that_do_not_answer_have_their_own_code(fix: Fix) -> None:
+    fix.answer({**looked(NO_PLAN), "report": reports.lost()})
+    code, _out, err = fix("--yes")
+    assert code == 4
+    assert "host1, host2" in err
+
+
+def test_a_lock_of_another_run_stops_it(fix: Fix) -> None:
+    lock = {"failed": True, "locked": True, "msg": "anna@c1 holds the lock. Wait for it", "lock": {}}
+    fix.answer(looked(PLAN, "block"), lock={"host2": lock, "host1": {"lock": None}})
+    assert fix("--yes")[0] == 6
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("hccn.link-up",), "hccn.tls-uniform"),
+        (("hccn.tls-unifrom",), "did you mean hccn.tls-uniform?"),
+        (("--undo", "nothing"), "no run nothing has changed anything"),
+        (("hccn.tls-uniform", "--undo", "x"), "--undo takes back a whole run"),
+    ],
+)
+def test_a_wrong_argument_ends_with_2(fix: Fix, words: tuple[str, ...], said: str) -> None:
+    fix.answer(looked(PLAN, "block"))
+    code, _out, err = fix(*words, "--yes")
+    assert code == 2
+    assert said in err
+
+
+def test_undo_turns_every_change_round_and_says_what_nothing_brings_back(fix: Fix) -> None:
+    plan = FixPlan({"host2": HostFixes((ACTION, GONE), "/usr/bin/hccn_tool", "/lib")})
+    fix.answer(looked(plan, "warn"), fix={"host2": done(ACTION, GONE, log_tail="the last words\n")})
+    assert fix("--yes")[0] == 0
+    assert (fix.records[0] / "host2.log").read_text() == "the last words\n"
+    back = ACTION.reversed()
+    assert back is not None
+    fix.answer({}, fix={"host2": done(back)})
+    code, out, err = fix("--undo", fix.records[0].name, "--yes", "--json")
+    assert code == 0
+    assert json.loads(out)["changed"] == {"host2": [back.to_dict()]}
+    assert "TLS of NPU 3: off -> on" in err
+    assert "nothing takes this back: container r1" in err
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", '{"format": 2}', '{"format": 1, "hosts": {"host2": {"actions": [{"kind": "tls"}]}}, "left": []}'],
+)
+def test_a_record_that_cannot_be_read_is_a_wrong_argument(fix: Fix, tmp_path: Path, text: str) -> None:
+    (tmp_path / "fix.json").write_text(text)
+    code, _out, err = fix("--undo", str(tmp_path / "fix.json"), "--yes")
+    assert code == 2
+    assert "cannot be read" in err
+
+
+def test_a_record_of_other_hosts_is_refused(fix: Fix, tmp_path: Path) -> None:
+    document = {"format": 1, **FixPlan({"elsewhere": PLAN.hosts["host2"]}).to_dict()}
+    (tmp_path / "fix.json").write_text(json.dumps(document))
+    code, _out, err = fix("--undo", str(tmp_path), "--yes")
+    assert code == 2
+    assert "names elsewhere" in err

@@ -1,0 +1,147 @@
+"""Bundles: what goes in comes out, secrets do not, and no archive of a stranger does harm."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from mindie_deploy.errors import UsageError
+from mindie_deploy.preflight.saved import INDEX, Saved
+from mindie_deploy.runs import bundle
+from mindie_deploy.runs.bundle import files_below, read_saved, write_bundle
+from mindie_deploy.runs.redaction import scrub
+from tests.preflight.builders import hosts_of, settings
+
+SAVED = Saved(settings(), tuple(hosts_of({"host1": 1, "host2": 2})), {"host1": {}, "host2": {}})
+FILES = {f"facts/{name}": json.dumps(document) for name, document in SAVED.documents().items()}
+
+
+def archive(path: Path, members: dict[str, bytes], **fields: object) -> Path:
+    with tarfile.open(path, "w:gz") as out:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            for key, value in fields.items():
+                setattr(member, key, value)
+            out.addfile(member, io.BytesIO(content))
+    return path
+
+
+def test_what_goes_in_comes_out(tmp_path: Path) -> None:
+    target = tmp_path / "b.tar.gz"
+    write_bundle(target, {**FILES, "host-000/config.json": "{}"}, str)
+
+    assert read_saved(target) == SAVED
+    assert oct(target.stat().st_mode)[-3:] == "600"
+    with tarfile.open(target) as found:
+        names = [name.removeprefix(f"{bundle.ROOT}/") for name in found.getnames()]
+    assert names == [*sorted([*FILES, "host-000/config.json"]), "MANIFEST"]
+
+
+def test_the_same_files_make_the_same_archive(tmp_path: Path) -> None:
+    contents = []
+    for name in ("one", "two"):
+        write_bundle(tmp_path / name, FILES, str)
+        contents.append(gzip.decompress((tmp_path / name).read_bytes()))
+    assert contents[0] == contents[1]
+
+
+def test_a_directory_of_a_record_is_read_as_well(tmp_path: Path) -> None:
+    (tmp_path / "facts").mkdir()
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    assert read_saved(tmp_path) == SAVED == read_saved(tmp_path / "facts")
+
+
+def test_links_are_not_followed_into_a_bundle(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a")
+    (tmp_path / "secret").symlink_to("/etc/hostname")
+    assert files_below(tmp_path) == {"a": "a"}
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {},
+        {"../../etc/passwd": b"x"},
+        {f"{bundle.ROOT}/facts/../{INDEX}": b"{}"},
+        {f"/{bundle.ROOT}/facts/{INDEX}": b"{}"},
+        {f"{bundle.ROOT}/facts/{INDEX}": b"{"},
+        {f"{bundle.ROOT}/facts/{INDEX}": b"\xff\xfe"},
+        {f"{bundle.ROOT}/facts/{INDEX}": b"[]"},
+        {f"{bundle.ROOT}/facts/{INDEX}": b"[" * 200_000},
+        {f"{bundle.ROOT}/facts/{INDEX}": b'{"format": 99}'},
+        {f"{bundle.ROOT}/facts/{INDEX}": FILES[f"facts/{INDEX}"].encode()},
+    ],
+)
+def test_an_archive_of_another_form_is_refused_with_a_reason(tmp_path: Path, members: dict[str, bytes]) -> None:
+    source = archive(tmp_path / "b.tar.gz", members)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with pytest.raises(UsageError) as caught:
+        read_saved(source)
+    assert str(source) in caught.value.message and caught.value.remedy
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", gzip.compress(b"no tar" * 200)])
+def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "b").write_bytes(content)
+    with pytest.raises(UsageError):
+        read_saved(tmp_path / "b")
+    with pytest.raises(UsageError):
+        read_saved(tmp_path / "not there")
+    whole = tmp_path / "whole"
+    write_bundle(whole, FILES, str)
+    whole.write_bytes(whole.read_bytes()[:200])
+    with pytest.raises(UsageError):
+        read_saved(whole)
+
+
+def test_links_and_huge_members_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"{bundle.ROOT}/facts/{INDEX}"
+    with pytest.raises(UsageError, match="is not in it"):
+        read_saved(archive(tmp_path / "link", {name: b""}, type=tarfile.SYMTYPE, linkname="/etc/passwd"))
+    monkeypatch.setattr(bundle, "LARGEST_MEMBER", 5)
+    with pytest.raises(UsageError, match="too large"):
+        read_saved(archive(tmp_path / "huge", {name: b"123456"}))
+    monkeypatch.setattr(bundle, "MOST_MEMBERS", 2)
+    with pytest.raises(UsageError, match="more than 2"):
+        read_saved(archive(tmp_path / "many", {str(number): b"" for number in range(3)}))
+
+
+def test_a_bundle_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "directory").mkdir()
+    with pytest.raises(UsageError):
+        write_bundle(tmp_path / "directory", FILES, str)
+    assert [path.name for path in tmp_path.iterdir()] == ["directory"]
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("HF_TOKEN=hf_abcdefgh", "hf_abcdefgh"),
+        ('{"api_key": "sk-123456"}', "sk-123456"),
+        ("db_password: hunter22", "hunter22"),
+        ("Authorization: Bearer abcdefgh12345678", "abcdefgh12345678"),
+        ("proxy http://user:geheim@proxy:3128/", "geheim"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMIIabc\n-----END RSA PRIVATE KEY-----", "MIIabc"),
+        ("-----BEGIN PRIVATE KEY-----\nMIIcut", "MIIcut"),
+        ("secretKey='abcd1234'", "abcd1234"),
+    ],
+)
+def test_what_looks_like_a_secret_leaves_no_house(tmp_path: Path, text: str, secret: str) -> None:
+    target = tmp_path / "b.tar.gz"
+    write_bundle(target, {**FILES, "host-000/container.log": f"before\n{text}\nafter"}, scrub)
+
+    assert secret.encode() not in gzip.decompress(target.read_bytes())
+    assert read_saved(target) == SAVED
+
+
+@pytest.mark.parametrize("text", ["max_tokens: 4096", "token 5 of 7", "npu.ecc", "10.0.0.1:1025", "tokenizer.json=640"])
+def test_ordinary_words_stay(text: str) -> None:
+    assert scrub(text) == text
