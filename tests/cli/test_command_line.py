@@ -95,7 +95,8 @@ def test_a_wrong_command_line_ends_with_2(words: list[str], capsys: pytest.Captu
 
 
 @pytest.mark.parametrize(
-    "command", ["init", "check", "sync", "plan", "up", "status", "logs", "chat", "down", "explain", "config", "lock"]
+    "command",
+    ["init", "check", "fix", "sync", "plan", "up", "status", "logs", "chat", "down", "explain", "config", "lock"],
 )
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([command, "--help"]) == 0

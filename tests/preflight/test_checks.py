@@ -69,6 +69,7 @@ def quantized(**values: Any) -> dict[str, Any]:
 
 
 OTHERS = {"mindie-deploy.deployment": "qwen"}
+OURS = {"mindie-deploy.deployment": "deepseek-r1"}
 FAILING = [
     Case("npu.tool-present", {"npu_smi": PathState("/usr/local/bin/npu-smi", False)}, says="does not exist"),
     Case("npu.tool-present", {"npu_smi": PathState("/usr/local/bin/npu-smi", True, "directory")}, says="directory"),
@@ -123,6 +124,12 @@ FAILING = [
     Case(
         "docker.name-free",
         {"engine": engine(container("deepseek-r1-mindie", npus=(), running=False, labels=OTHERS))},
+    ),
+    Case(
+        "docker.stopped",
+        {"engine": engine(container("deepseek-r1-mindie", running=False, status="exited", exit_code=137, labels=OURS))},
+        severity="info",
+        says="container deepseek-r1-mindie is exited (137)",
     ),
     Case("docker.conflict", {"engine": engine(container(npus=(4, 5)))}, (4, 5), says="other (vllm:0.9)"),
     Case("docker.conflict", {"engine": engine(container(npus=(), privileged=True))}, severity="info"),
@@ -281,6 +288,7 @@ UNREADABLE = [
     Case("install-info", {"install_info": UNKNOWN}),
     Case("docker.version", {"engine": UNKNOWN}),
     Case("docker.name-free", {"engine": UNKNOWN}),
+    Case("docker.stopped", {"engine": UNKNOWN}),
     Case("docker.image", {"image": UNKNOWN}),
     Case("docker.image-same", {"image": UNKNOWN}),
     Case("docker.image-arch", {"image": image(architecture=None)}),

@@ -195,7 +195,7 @@ def test_a_stopped_engine_hides_what_comes_from_it() -> None:
     found = only(report)
     assert (found.check_id, found.where, found.kind) == ("docker.running", "host2", "fail")
     of_engine = ("conflict", "disk", "image", "image-arch", "image-same", "name-free", "version")
-    of_engine += ("runtime", "user-namespace")
+    of_engine += ("runtime", "stopped", "user-namespace")
     assert set(found.hides) == {f"docker.{name}" for name in of_engine}
 
 

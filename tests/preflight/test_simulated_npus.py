@@ -63,7 +63,8 @@ def facts(hosts: Path, capsys: pytest.CaptureFixture[str]) -> Any:
 def judged_with(told: HostFacts) -> Report:
     """The report of four hosts of which host1's NPUs are these; /etc/hccn.conf has what they use."""
     changes = {name: getattr(told, name) for name in NPU_FACTS}
-    changes["hccn_configuration"] = configuration(0, address={npu: told.hccn[npu].address for npu in NPUS})
+    kept = {name: {npu: getattr(told.hccn[npu], name) for npu in NPUS} for name in ("address", "netmask", "gateway")}
+    changes["hccn_configuration"] = configuration(0, **kept)
     return judged(cluster(host1=replace(healthy_host("host1"), **changes)))
 
 

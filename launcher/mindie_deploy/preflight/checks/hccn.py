@@ -13,6 +13,10 @@ from mindie_deploy.preflight.registry import check
 SOURCE = "hccn_tool's public source (hicann/driver); captures"
 TOOL = ("hccn.tool-responds",)
 LINK = ("hccn.tool-responds", "hccn.link-up")
+SET_AGAIN = {
+    "netmask": "hccn_tool -i N -ip -s address A netmask M",
+    "gateway": "hccn_tool -i N -gateway -s gateway A",
+}
 NOT_YET = ("init", "detect ip set")  # words of net_health that mean that nothing was probed yet
 NOT_KNOWN = ("", "unknown")
 
@@ -75,9 +79,9 @@ def conf_present(host: HostFacts, context: Context) -> Iterator[Problem]:
     "hccn.conf-live",
     title="/etc/hccn.conf differs from what the NPU uses",
     severity="warn",
-    command="/etc/hccn.conf and hccn_tool -i N -ip -g",
+    command="/etc/hccn.conf and hccn_tool -i N -ip -g, -gateway -g",
     needs=("hccn_configuration", "hccn.address"),
-    caused_by=("hccn.ip-present", "hccn.ip-unique", "hccn.conf-present"),
+    caused_by=("hccn.ip-present", "hccn.ip-unique", "hccn.subnet", "hccn.gateway", "hccn.conf-present"),
     why="After the next reset or reboot the NPU has another address than the rank table.",
     remedy="Decide which is right; set it with hccn_tool -i N -ip -s address A netmask M, which writes both.",
     source=SOURCE,
@@ -90,6 +94,17 @@ def conf_live(host: HostFacts, context: Context) -> Iterator[Problem]:
         kept = configuration.address.get(index)
         if kept is not None and parse_address(address) != parse_address(kept):
             yield Problem(host.name, f"the file has {kept}, the NPU {address or 'none'}", index)
+            continue
+        for name, file, live in (
+            ("netmask", configuration.netmask.get(index), host.hccn[index].netmask),
+            ("gateway", configuration.gateway.get(index), host.hccn[index].gateway),
+        ):
+            if file is not None and isinstance(live, str) and parse_address(live) != parse_address(file):
+                title = f"/etc/hccn.conf has another {name} than the NPU uses"
+                remedy = f"Decide which is right, and set it: {SET_AGAIN[name]}, which writes both."
+                yield Problem(
+                    host.name, f"the file has {name} {file}, the NPU {live}", index, title=title, remedy=remedy
+                )
 
 
 @check(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 
-from mindie_deploy.hosts.facts import HccnDevice, HostFacts, PathState, Unknown
+from mindie_deploy.hosts.facts import NOT_COLLECTED, HccnDevice, HostFacts, PathState, Unknown
 from mindie_deploy.preflight.context import Context
 from mindie_deploy.preflight.finding import Problem
 from mindie_deploy.preflight.registry import check
@@ -97,8 +97,9 @@ def hccn_tool_responds(host: HostFacts, context: Context) -> Iterator[Problem]:
             continue
         readings = [getattr(device, name) for name in READINGS]
         if all(isinstance(reading, Unknown) for reading in readings):
-            # The counters are asked for first: the later questions are not even tried on a device that is stuck.
-            yield Problem(host.name, device.counters.reason if isinstance(device.counters, Unknown) else "", index)
+            # The counters are asked for first: later questions are not even tried on a device that is stuck.
+            asked = (one for one in (device.counters, device.link_up) if isinstance(one, Unknown))
+            yield Problem(host.name, next((one.reason for one in asked if one != NOT_COLLECTED), ""), index)
 
 
 def _program(host: str, state: object, name: str) -> Iterator[Problem]:
