@@ -13,6 +13,7 @@ from tests.preflight.builders import (
     NPUS,
     boards,
     cluster,
+    configuration,
     engine,
     finding,
     healthy_host,
@@ -238,3 +239,20 @@ def test_boards_of_two_kinds_in_equal_number_are_both_named() -> None:
 
     assert found.check_id == "npu.board-uniform"
     assert {host: len(npus) for host, npus in found.devices.items()} == dict.fromkeys(cluster(), 8)
+
+
+@pytest.mark.parametrize(
+    ("kept", "says"),
+    [
+        ({"netmask": {5: "255.255.0.0"}}, "the file has netmask 255.255.0.0, the NPU 255.255.255.0"),
+        ({"gateway": {5: "29.1.5.254"}}, "the file has gateway 29.1.5.254, the NPU 29.1.5.1"),
+    ],
+)
+def test_a_netmask_or_gateway_that_the_next_reset_changes(kept: dict[str, dict[int, str]], says: str) -> None:
+    healthy = configuration(2)
+    changes = {name: {**getattr(healthy, name), **values} for name, values in kept.items()}
+    found = only(judged_one(hccn_configuration=configuration(2, **changes)))
+
+    assert (found.check_id, found.severity, found.devices) == ("hccn.conf-live", "warn", {"host3": (5,)})
+    assert found.evidence[0].says == says
+    assert found.remedy.startswith("Decide which is right, and set it: hccn_tool -i N -")
