@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import errno
+import json
 import os
+import shutil
 import socket
 import struct
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -14,9 +18,10 @@ from typing import Any
 
 import pytest
 
-from tests.modules.module_runner import load, run
+from tests.modules.module_runner import MODULES, UTILITIES, load, run
 
 WORD = "5ae0c1"
+OLD_PYTHON = Path(os.environ.get("PYTHON37", "/root/.pyenv/versions/3.7.16/bin/python"))
 
 
 def free_port() -> int:
@@ -179,3 +184,33 @@ def test_what_the_network_says(monkeypatch: pytest.MonkeyPatch, number: int, out
 def test_what_is_no_address_is_an_error_and_no_verdict() -> None:
     found = connected(1, address="no such host")
     assert found["outcome"] is None and found["error"]
+
+
+def test_the_source_is_python_3_7() -> None:
+    ast.parse((MODULES / "mindie_listen.py").read_text(encoding="utf-8"), feature_version=(3, 7))
+
+
+@pytest.mark.skipif(not OLD_PYTHON.exists(), reason="there is no Python 3.7 on this machine")
+def test_it_runs_with_python_3_7(tmp_path: Path) -> None:
+    package = tmp_path / "ansible" / "module_utils"
+    package.mkdir(parents=True)
+    shutil.copy(UTILITIES / "mindie_read.py", package)
+    (package / "basic.py").write_text("class AnsibleModule(object):\n    pass\n")
+    port = free_port()
+    script = (
+        "import json, sys; sys.path[:0] = sys.argv[1:3]; import mindie_listen as module; "
+        "from ansible.module_utils.mindie_read import connect; port = int(sys.argv[3]); "
+        "pid = module.detach(module.opened('127.0.0.1', [port])[0], b'word', 20); "
+        "process = {'pid': pid, 'born': module.born(pid)}; "
+        "found = connect({'address': '127.0.0.1', 'port': port, 'expect': 'word'}, 3.0); "
+        "print(json.dumps([found, module.stop(process)]))"
+    )
+    ended = subprocess.run(
+        [str(OLD_PYTHON), "-B", "-c", script, str(tmp_path), str(MODULES), str(port)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout) == [{"outcome": "answered", "says": "", "error": None}, True]

@@ -39,6 +39,7 @@ def test_the_operators_own_configuration_wins_and_our_paths_are_added(
     assert added["ANSIBLE_ROLES_PATH"] == f"{content_directory() / 'roles'}:{path.parent}/own/roles:/abs/roles"
     assert added["ANSIBLE_HOST_KEY_CHECKING"] == "no"
     assert added["ANSIBLE_PIPELINING"] == "True"
+    assert "ServerAliveInterval" in added["ANSIBLE_SSH_ARGS"]
     assert forks_for(2, base, tmp_path) == 3
     assert forks_for(8, base, tmp_path) == 8
 
@@ -58,6 +59,13 @@ def test_the_operators_environment_wins(home: dict[str, str], tmp_path: Path) ->
     assert added["ANSIBLE_LIBRARY"].endswith(":/own")
     assert forks_for(4, base, tmp_path) == 7
     assert forks_for(4, home, tmp_path) == 64
+
+
+def test_the_operators_own_words_for_ssh_win(home: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "ansible.cfg").write_text("[ssh_connection]\nssh_args = -o ControlMaster=no\n")
+    assert "ANSIBLE_SSH_ARGS" not in ansible_environment(home, tmp_path)
+    (tmp_path / "ansible.cfg").write_text("[defaults]\n")
+    assert "ANSIBLE_SSH_ARGS" not in ansible_environment({**home, "ANSIBLE_SSH_ARGS": "-C"}, tmp_path)
 
 
 def test_ssh_asks_nothing() -> None:

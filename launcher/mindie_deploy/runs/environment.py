@@ -88,6 +88,9 @@ def ansible_environment(base: Mapping[str, str] | None = None, directory: Path |
             ours["ANSIBLE_PIPELINING"] = "True"
         if "ANSIBLE_TIMEOUT" not in base and configuration.get("timeout") is None:
             ours["ANSIBLE_TIMEOUT"] = "15"
+        ssh_args = _read(content / "ansible.cfg").get("ssh_connection", {}).get("ssh_args")
+        if ssh_args and "ANSIBLE_SSH_ARGS" not in base and configuration.get("ssh_args", "ssh_connection") is None:
+            ours["ANSIBLE_SSH_ARGS"] = ssh_args
     return ours
 
 

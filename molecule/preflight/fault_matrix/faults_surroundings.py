@@ -48,7 +48,7 @@ NETWORK: tuple[Case, ...] = (
 )  # fmt: skip
 WEIGHTS: tuple[Case, ...] = (
     one("weights-link", "weights.links", "block"),
-    one("model-type-old", "weights.model-type", "block", hosts=HOSTS, settings=NO_SOURCE),
+    one("model-type-unknown", "weights.model-type", "block", hosts=HOSTS, settings=NO_SOURCE),
     one("other-sampling", "weights.small-files", "block", host="host3", settings=NO_SOURCE),
 )
 CASES: tuple[Case, ...] = (*ENGINE, *SYSTEM, *NETWORK, *WEIGHTS)

@@ -73,7 +73,7 @@ SURROUNDINGS_FAULTS: dict[str, Fault] = {
         "the kernel allows 4096 processes", "os.pids", (), *_shown("/proc/sys/kernel/pid_max", "4096")
     ),
     "few-files": Fault(
-        "the kernel allows 20000 open files", "os.ulimit", (), *_shown("/proc/sys/fs/file-max", "20000")
+        "the kernel allows 8000 open files", "os.ulimit", (), *_shown("/proc/sys/fs/file-max", "8000")
     ),
     "connections-full": Fault(
         "the table of tracked connections is nearly full", "os.conntrack", (),
@@ -106,10 +106,10 @@ SURROUNDINGS_FAULTS: dict[str, Fault] = {
         "a shard is a link that leads out of the model", "weights.links", (),
         (("mv", SHARD, PUT_AWAY), ("ln", "-s", PUT_AWAY, SHARD)), (("mv", PUT_AWAY, SHARD),),
     ),
-    "model-type-old": Fault(
-        "config.json has the model_type of an older MindIE", "weights.model-type", (),
-        (("sed", "-i", 's/"deepseek_v3"/"deepseekv2"/', f"{MODEL_DIRECTORY}/config.json"),),
-        (("sed", "-i", 's/"deepseekv2"/"deepseek_v3"/', f"{MODEL_DIRECTORY}/config.json"),),
+    "model-type-unknown": Fault(
+        "config.json has the model_type of DeepSeek V3.2, which the image is too old for", "weights.model-type", (),
+        (("sed", "-i", 's/"deepseek_v3"/"deepseek_v32"/', f"{MODEL_DIRECTORY}/config.json"),),
+        (("sed", "-i", 's/"deepseek_v32"/"deepseek_v3"/', f"{MODEL_DIRECTORY}/config.json"),),
     ),
     "other-sampling": Fault(
         "generation_config.json has another temperature", "weights.small-files", (),
