@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+# What no RoCE port and no interface has to do with is found in the first round trip: the second one is spared there.
+FIRST_TRIP_ONLY: Mapping[str, object] = {"mindie_check_pings": "off", "mindie_check_ports": False}
 HOSTS = ("host1", "host2", "host3")
 NPUS = tuple(range(8))
 Places = Mapping[str, tuple[int, ...]]
@@ -79,3 +81,8 @@ def one(
 def setting(name: str, changed: str, check: str, severity: str, places: Places, **settings: object) -> Case:
     """A case in which only the inventory is wrong."""
     return Case(name, changed, found=(Found(check, severity, places),), settings=settings)
+
+
+def first_trip(*cases: Case) -> tuple[Case, ...]:
+    """The same cases without pings and tried ports."""
+    return tuple(replace(case, settings={**FIRST_TRIP_ONLY, **case.settings}) for case in cases)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fault_matrix.case import HOSTS, Case, Found, Given, Places, one, setting
+from fault_matrix.case import HOSTS, Case, Found, Given, Places, first_trip, one, setting
 
 NO_SOURCE = {"mindie_weights_source": ""}
 MODEL = "/data/models/DeepSeek-R1-BF16"
@@ -68,4 +68,4 @@ SETTINGS: tuple[Case, ...] = (
     setting("weights-of-root", "the container's user may not read the weights, which belong to root", "weights.perm",
             "block", dict.fromkeys(HOSTS, ()), mindie_container_user="1001:1001"),
 )  # fmt: skip
-CASES: tuple[Case, ...] = (*CONNECTION, *SYSTEM, *ENGINE, *WEIGHTS, *SETTINGS)
+CASES: tuple[Case, ...] = (*CONNECTION, *SYSTEM, *ENGINE, *first_trip(*WEIGHTS, *SETTINGS))

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from fault_matrix.case import HOSTS, NPUS, Case, one
+from fault_matrix.case import HOSTS, NPUS, Case, first_trip, one
 
-CASES: tuple[Case, ...] = (
+# An NPU or its driver is not there: what hccn_tool and the pings say then is a consequence.
+GONE: tuple[Case, ...] = (
     one("npu-lost", "npu.count", "block", npu=7),
     one("npu-off-bus", "npu.pci-count", "block", npu=4, at={"host2": ()}),
     one("virtual-npu", "npu.vnpu-off", "block", npu=2, at={"host2": ()}),
+    one("npu-smi-missing", "npu.tool-present", "block"),
+    one("npu-smi-directory", "npu.tool-present", "block", host="host3"),
+    one("npu-smi-hang", "npu.tool-responds", "block", host="host1"),
+    one("driver-not-loaded", "npu.tool-responds", "block", host="host3"),
+    one("driver-modules-missing", "driver.module", "block", needs_file="/proc/modules"),
+    one("device-node-missing", "devices.davinci", "block", npu=6),
+    one("manager-node-missing", "devices.manager", "block"),
+    one("hdc-node-missing", "devices.svm-hdc", "block", host="host3"),
+    one("install-info-missing", "install-info", "block", kind="unknown"),
+)
+STATE: tuple[Case, ...] = first_trip(
     one("other-chip", "npu.chip-uniform", "block", host="host3", npu=1),
     one("health-alarm", "npu.health", "block", npu=3),
     one("health-warning", "npu.health", "warn", npu=3),
@@ -23,11 +35,6 @@ CASES: tuple[Case, ...] = (
     one("hot", "npu.temp", "warn", host="host1", npu=7),
     one("other-board", "npu.board-uniform", "warn", npu=4),
     one("topology-pix", "hccs.topology", "block", npu=3, at={"host2": (3, 4)}),
-    one("npu-smi-missing", "npu.tool-present", "block"),
-    one("npu-smi-directory", "npu.tool-present", "block", host="host3"),
-    one("npu-smi-hang", "npu.tool-responds", "block", host="host1"),
-    one("driver-not-loaded", "npu.tool-responds", "block", host="host3"),
-    one("driver-modules-missing", "driver.module", "block", needs_file="/proc/modules"),
     one("driver-version", "driver.uniform", "block", host="host3"),
     one("driver-upgraded", "driver.uniform", "block"),
     one("driver-upgraded", "driver.files-match", "warn", hosts=HOSTS, name="driver-upgraded-everywhere"),
@@ -36,9 +43,6 @@ CASES: tuple[Case, ...] = (
     one("firmware-incompatible", "firmware.compat", "block", host="host1", at={"host1": NPUS}),
     one("firmware-other", "firmware.version", "warn", host="host3", npu=2),
     one("management-library-missing", "driver.dcmi", "warn", host="host3"),
-    one("device-node-missing", "devices.davinci", "block", npu=6),
-    one("manager-node-missing", "devices.manager", "block"),
-    one("hdc-node-missing", "devices.svm-hdc", "block", host="host3"),
-    one("install-info-missing", "install-info", "block", kind="unknown"),
     one("install-incomplete", "install-info", "warn", host="host1"),
 )
+CASES: tuple[Case, ...] = (*GONE, *STATE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fault_matrix.case import HOSTS, Case, Found, Given, one, setting
+from fault_matrix.case import HOSTS, Case, Found, Given, first_trip, one, setting
 from fault_matrix.faults_host import NO_SOURCE
 
 EVERYWHERE = dict.fromkeys(HOSTS, ())
@@ -51,4 +51,4 @@ WEIGHTS: tuple[Case, ...] = (
     one("model-type-unknown", "weights.model-type", "block", hosts=HOSTS, settings=NO_SOURCE),
     one("other-sampling", "weights.small-files", "block", host="host3", settings=NO_SOURCE),
 )
-CASES: tuple[Case, ...] = (*ENGINE, *SYSTEM, *NETWORK, *WEIGHTS)
+CASES: tuple[Case, ...] = (*NETWORK, *first_trip(*ENGINE, *SYSTEM, *WEIGHTS))

@@ -18,8 +18,8 @@ Made by `molecule test --scenario-name preflight` (molecule/preflight/run_matrix
 Each row is one run of `mindie-deploy check` on three simulated hosts with eight NPUs each. The fault is made, `check`
 is run, and the fault is taken back. `check` must name exactly the findings of the row, at exactly these hosts and NPUs,
 and nothing else above the severity info. Every check that can block or warn has a fault here (a test compares the list
-with the registry). Seconds are those of `check` while another run of the matrix shares the two cores with it, and all
-simulated hosts do too.
+with the registry). Pings and tried ports are left out where the fault has nothing to do with a RoCE port, an interface
+or a missing NPU. Seconds are those of `check` on two cores, which another case and all simulated hosts share.
 """
 COLUMNS = {
     "One fault": ("fault", "what is changed", "where", "found by", "severity", "seconds"),
