@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from mindie_deploy.hosts.facts import Unknown
+from mindie_deploy.hosts.reach import reach
+from mindie_deploy.preflight.gathered import with_listener
 
 from .builders import finding, ids, judged, only
 from .reaches import trying
@@ -107,6 +109,16 @@ def test_a_leader_that_went_away_meanwhile_is_no_proof_against_its_ports() -> No
     assert report.verdict == "warn"  # its pings are not known either
     assert finding(report, "ports.reachable").kind == "unknown"
     assert "net.host-route" not in ids(report)
+
+
+def test_a_host_that_went_away_is_told_in_the_words_of_ssh() -> None:
+    said = (
+        "Task failed: Data could not be sent. Make sure this host can be reached over ssh: ssh: connect to host x: No"
+    )
+    told = with_listener({"unreachable": True, "msg": said}, {}, {})
+    assert told is not None
+    assert reach(told) == Unknown("ssh: connect to host x: No")
+    assert with_listener({}, {}, {}) is with_listener({"skipped": True}, {}, {}) is None
 
 
 def test_a_connection_that_could_not_be_tried_is_not_known() -> None:

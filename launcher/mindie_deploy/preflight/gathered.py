@@ -37,7 +37,8 @@ def with_listener(reached: Answers, started: Answers, stopped: Answers) -> Answe
     """Returns what mindie_reach returned together with what mindie_listen did; None where nothing was asked."""
     if not reached or reached.get("skipped"):
         return None
-    return {**reached, "started": started, "stopped": stopped}
+    reason = {} if "collection" in reached else {"msg": why(reached).reason}
+    return {**reached, **reason, "started": started, "stopped": stopped}
 
 
 def _time(value: object) -> float | None:
