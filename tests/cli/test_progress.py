@@ -60,6 +60,39 @@ def test_a_terminal_shows_a_row_for_each_host() -> None:
     assert "Validating" not in told
 
 
+def test_a_slow_task_says_which_hosts_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "SILENT_S", 0.1)
+    monkeypatch.setattr(progress, "REMIND_S", 0.2)
+    one, out = terminal(tty=False)
+    with ProgressView(one, "check") as view:
+        view.on_event(Event("playbook_on_task_start", task="Ask"))
+        for host in ("host1", "host2", "host3"):
+            view.on_event(Event("runner_on_start", host=host))
+        view.on_event(Event("runner_on_ok", host="host2"))
+        view.on_event(Event("runner_on_unreachable", host="host3"))
+        view._over.wait(1.2)
+        assert "check: Ask: 2 of 3 hosts answered, waiting for host1 (0:0" in out.getvalue()
+        view.on_event(Event("playbook_on_task_start", task="Next"))
+        assert not view._hosts.waited_for()
+
+
+def test_hosts_of_a_slow_task_have_rows_that_fit_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "SILENT_S", -1.0)
+    one, out = terminal(tty=True)
+    one.err.height = 8
+    with ProgressView(one, "check") as view:
+        view.on_event(Event("playbook_on_task_start", task="Ask"))
+        for index in range(1, 10):
+            view.on_event(Event("runner_on_start", host=f"host{index}"))
+        for index in range(2, 9):
+            view.on_event(Event("runner_on_ok", host=f"host{index}"))
+        view.on_event(Event("runner_on_skipped", host="host1"))
+        one.err.print(view._draw())
+    rows = [row.split()[:2] for row in out.getvalue().splitlines() if row.startswith("  host")]
+    assert rows[:4] == [["host9", "waiting"], ["host2", "answered"], ["host3", "answered"], ["host4", "answered"]]
+    assert ["host6", "answered"] not in rows
+
+
 def test_times_for_people() -> None:
     assert [duration(seconds) for seconds in (4.9, 125, 3780)] == ["4 s", "2 min 05 s", "1 h 03 min"]
     assert clock(605) == "10:05"

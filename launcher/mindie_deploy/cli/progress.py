@@ -12,6 +12,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from mindie_deploy.cli.task_hosts import TaskHosts
 from mindie_deploy.cli.terminal import Terminal, clock
 from mindie_deploy.runs.events import CANCEL_FORCED, CANCEL_REQUESTED, Event, Progress
 from mindie_deploy.runs.outcome import one_line
@@ -20,7 +21,12 @@ from mindie_deploy.runs.outcome import one_line
 SILENT_S = 2.0
 # The same task is mentioned again after this long.
 REMIND_S = 30.0
-STATE_STYLES = {"ready": "green", "listening": "green", "started": "cyan", "dead": "bold red", "lost": "bold red"}
+STATE_STYLES = {
+    "ready": "green", "listening": "green", "started": "cyan", "dead": "bold red", "lost": "bold red",
+    "answered": "green", "failed": "bold red", "unreachable": "bold red",
+}  # fmt: skip
+# Of the terminal's height: the spinner's line and what stands above stay in sight.
+LINES_LEFT = 4
 
 
 class ProgressView:
@@ -31,6 +37,7 @@ class ProgressView:
         self._began = self._task_began = self._said = time.monotonic()
         self._task = ""
         self._rows: dict[str, tuple[Progress, float]] = {}
+        self._hosts = TaskHosts()
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._live = (
@@ -74,6 +81,7 @@ class ProgressView:
             with self._lock:
                 self._task, self._task_began = event.task, time.monotonic()
                 self._rows.clear()
+                self._hosts = TaskHosts()
             if self._verbose:
                 self._say(event.task)
         elif progress is not None:
@@ -83,6 +91,9 @@ class ProgressView:
                 self._say(f"{progress.host}: {progress.state}: {progress.message}")
         elif event.kind in ("warning", "system_warning", "error") and self._verbose and event.stdout.strip():
             self._say(event.stdout.strip(), "yellow")
+        else:
+            with self._lock:
+                self._hosts.take(event, time.monotonic())
 
     def _say(self, words: str, style: str = "") -> None:
         self._said = time.monotonic()
@@ -93,16 +104,21 @@ class ProgressView:
         mentioned = ""
         while not self._over.wait(0.25):
             with self._lock:
-                task, lasted = self._task, time.monotonic() - self._task_began
+                task, lasted, hosts = self._task, time.monotonic() - self._task_began, self._hosts.waited_for()
             quiet = time.monotonic() - self._said
             if lasted > SILENT_S and (task != mentioned or quiet > REMIND_S):
                 words = f"{self._title}: {task or 'starting Ansible'}"
+                if hosts and task == mentioned:
+                    words = f"{words}: {hosts}"
                 self._say(words if task != mentioned else f"{words} ({clock(lasted)} so far)")
                 mentioned = task
 
     def _draw(self) -> RenderableType:
+        now = time.monotonic()
+        most = max(self._terminal.err.height - LINES_LEFT, 1)
         with self._lock:
-            task, rows, lasted = self._task, dict(self._rows), time.monotonic() - self._task_began
+            task, rows, lasted = self._task, dict(self._rows), now - self._task_began
+            hosts, waited_for = self._hosts.states(now, most), self._hosts.waited_for()
         head = Text.assemble(
             (self._title, "bold"),
             f"  {clock(self.elapsed)}  ",
@@ -111,9 +127,6 @@ class ProgressView:
         )
         if lasted > SILENT_S:
             head.append(f"  ({clock(lasted)})", "dim")
-        spinner = Spinner("line", text=head)
-        if not rows:
-            return spinner
         table = Table.grid(padding=(0, 2))
         table.add_column()
         table.add_column()
@@ -121,7 +134,14 @@ class ProgressView:
         table.add_column(no_wrap=True, overflow="ellipsis")
         for host, (progress, seen) in sorted(rows.items()):
             over = progress.state in ("ready", "dead", "lost")
-            elapsed = progress.elapsed_s + (0 if over else time.monotonic() - seen)
-            style = STATE_STYLES.get(progress.state, "")
-            table.add_row(f"  {host}", Text(progress.state, style), clock(elapsed), Text(progress.message, "dim"))
-        return Group(spinner, table)
+            elapsed = progress.elapsed_s + (0 if over else now - seen)
+            _add_row(table, host, progress.state, elapsed, progress.message)
+        if not rows and waited_for and lasted > SILENT_S:
+            for one in hosts:
+                _add_row(table, one.host, one.state, one.seconds, "")
+        spinner = Spinner("line", text=head)
+        return Group(spinner, table) if table.row_count else spinner
+
+
+def _add_row(table: Table, host: str, state: str, seconds: float, message: str) -> None:
+    table.add_row(f"  {host}", Text(state, STATE_STYLES.get(state, "")), clock(seconds), Text(message, "dim"))
