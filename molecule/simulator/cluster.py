@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     commands = main_parser.add_subparsers(dest="command", required=True)
     start = commands.add_parser("up", parents=[common], help="bring hosts up; what is up stays as it is")
     start.add_argument("--hosts", type=int, default=4, metavar="N", help="how many (default: %(default)s)")
+    start.add_argument("--npus", type=int, default=8, metavar="N", help="NPUs of each new host (default: %(default)s)")
     stop = commands.add_parser("down", parents=[common], help="take all hosts down, with all that belongs to them")
     stop.add_argument("--purge-cache", action="store_true", help="remove the base image from the cache too")
     look = commands.add_parser(
@@ -103,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     try:
         if given.command == "up":
-            cluster = up(given.work, given.hosts)
+            cluster = up(given.work, given.hosts, given.npus)
             print(f"inventory: {cluster.names.work / 'inventory'}")
             return 0
         if given.command == "down":

@@ -43,7 +43,7 @@ def weights(directory: Path) -> None:
             run([sys.executable, str(script), f"--output={directory / name}", f"--form={form}"], timeout=BUILD_SECONDS)
 
 
-def host_states(directory: Path, hosts: Sequence[str]) -> None:
+def host_states(directory: Path, hosts: Sequence[str], npus: int) -> None:
     """Write the state of a faultless host for those that have none; what a user changed stays."""
     directory.mkdir(parents=True, exist_ok=True)
     if not (SIMULATOR / "tools" / "state.py").exists():
@@ -55,6 +55,6 @@ def host_states(directory: Path, hosts: Sequence[str]) -> None:
         if path.exists():
             continue
         try:
-            state.write(path, state.healthy_host(index, len(hosts)))
+            state.write(path, state.healthy_host(index, len(hosts), npus))
         except state.StateError as error:
             raise SimulatorError(f"the state of {host} cannot be written: {error}") from None

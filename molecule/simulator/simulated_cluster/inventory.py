@@ -41,28 +41,29 @@ def hosts_document(hosts: Sequence[str], subnet: IPv4Network, keys: Keys) -> dic
     }
 
 
-def settings_document(weights: Path, host_count: int) -> dict[str, Any]:
-    """Content of group_vars/all.yml. The parallel sizes are those of the reference cluster, for this many hosts."""
+def settings_document(weights: Path, host_count: int, npus: int) -> dict[str, Any]:
+    """Content of group_vars/all.yml. Parallel sizes are the reference cluster's, for this many hosts of `npus` NPUs."""
     return {
         "mindie_image": IMAGE,
         "mindie_model_path": f"/data/models/{MODEL}",
         "mindie_weights_source": f"controller:{weights / MODEL}",
         "mindie_weights_disk_bytes": WEIGHTS_DISK_BYTES,
+        "mindie_npus_per_host": npus,
         "mindie_data_parallel_size": host_count,
-        "mindie_tensor_parallel_size": 8,
+        "mindie_tensor_parallel_size": npus,
         "mindie_moe_tensor_parallel_size": 1,
-        "mindie_moe_expert_parallel_size": 8 * host_count,
+        "mindie_moe_expert_parallel_size": npus * host_count,
         "mindie_ready_timeout": READY_SECONDS,
     }
 
 
-def write(work: Path, hosts: Sequence[str], subnet: IPv4Network, keys: Keys) -> Path:
+def write(work: Path, hosts: Sequence[str], subnet: IPv4Network, keys: Keys, npus: int) -> Path:
     """Write the inventory directory; it is for `-i`. Returns it."""
     directory = work / "inventory"
     note = "# Written by molecule/simulator/cluster.py up; changes are lost.\n"
     documents: Mapping[str, dict[str, Any]] = {
         "hosts.yml": hosts_document(hosts, subnet, keys),
-        "group_vars/all.yml": settings_document(work / "weights", len(hosts)),
+        "group_vars/all.yml": settings_document(work / "weights", len(hosts), npus),
     }
     for name, document in documents.items():
         write_if_changed(directory / name, note + yaml.safe_dump(document, sort_keys=False, width=120))

@@ -15,7 +15,7 @@ from simulated_cluster.commands import say
 from simulated_cluster.engine import Engine
 from simulated_cluster.errors import MachineError, SimulatorError
 from simulated_cluster.keys import Keys
-from simulated_cluster.names import LABEL, MAXIMAL_HOSTS, Names, host_names
+from simulated_cluster.names import LABEL, MAXIMAL_HOSTS, MAXIMAL_NPUS, Names, host_names
 from simulated_cluster.running import Cluster
 
 BASE_LABEL = f"{LABEL}.base"
@@ -30,25 +30,27 @@ def _engine_data(cache: Path, names: Names) -> Path:
     return cache / "engines" / names.key
 
 
-def up(work: Path, count: int) -> Cluster:
-    """Bring `count` hosts up. What is up already stays untouched, but for a host whose recipe changed.
+def up(work: Path, count: int, npus: int = 8) -> Cluster:
+    """Bring `count` hosts of `npus` NPUs up. What is up already stays untouched, but for a host whose recipe changed.
 
     Raises MachineError (exit 2) when this machine cannot carry hosts, SimulatorError when something fails.
     """
     if not 1 <= count <= MAXIMAL_HOSTS:
         raise MachineError(f"{count} hosts are not possible.", f"ask for 1 to {MAXIMAL_HOSTS}")
+    if not 1 <= npus <= MAXIMAL_NPUS:
+        raise MachineError(f"{npus} NPUs on a host are not possible.", f"ask for 1 to {MAXIMAL_NPUS}")
     names, cache = Names.of(work), cache_directory()
     cache.mkdir(parents=True, exist_ok=True)
     with locked(cache / f".cluster-{names.key}.lock"):
         machine.need("ip", "ssh", "ssh-keygen")
         engine = machine.ensure_engine(names, _engine_data(cache, names), names.work / "log" / "engine.log")
-        cluster, mindie_tar = _prepare(names, engine, cache, count)
+        cluster, mindie_tar = _prepare(names, engine, cache, count, npus)
         _start_hosts(cluster, mindie_tar)
-        inventory.write(names.work, cluster.hosts, cluster.subnet, cluster.keys)
+        inventory.write(names.work, cluster.hosts, cluster.subnet, cluster.keys, npus)
         return cluster
 
 
-def _prepare(names: Names, engine: Engine, cache: Path, count: int) -> tuple[Cluster, Path | None]:
+def _prepare(names: Names, engine: Engine, cache: Path, count: int, npus: int) -> tuple[Cluster, Path | None]:
     """All that hosts need before they can start."""
     hosts = host_names(count)
     earlier = record.read(names.work)
@@ -57,7 +59,7 @@ def _prepare(names: Names, engine: Engine, cache: Path, count: int) -> tuple[Clu
         imported = pool.submit(_import_base, engine, names, host_tar)
         mindie_tar = content.mindie_image(base_image.slim_tar(host_tar, cache), cache)
         content.weights(names.work / "weights")
-        content.host_states(names.work / "hosts", hosts)
+        content.host_states(names.work / "hosts", hosts, npus)
         imported.result()
     subnet = network.ensure(engine, names, earlier.subnet if earlier else None)
     record.write(names.work, record.Record(subnet, hosts))

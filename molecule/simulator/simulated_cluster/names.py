@@ -11,6 +11,7 @@ from pathlib import Path
 # Host number 1 has the address .11: far enough from the gateway (.1) to be told apart at a glance.
 FIRST_ADDRESS = 10
 MAXIMAL_HOSTS = 200
+MAXIMAL_NPUS = 16
 LABEL = "mindie-deploy.simulator"
 SPECIFICATION_LABEL = "mindie-deploy.simulator.specification"
 
