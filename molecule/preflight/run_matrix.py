@@ -33,7 +33,8 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     made.add_argument(
         "--work", type=Path, action="append", metavar="DIR",
-        help=f"directory of a cluster; may be given again, and the clusters share the cases (default: .work/preflight-1 and .work/preflight-2)",
+        help="directory of a cluster; may be given again, and the clusters share the cases "
+        "(default: .work/preflight-1 and .work/preflight-2)",
     )  # fmt: skip
     made.add_argument("--only", type=re.compile, metavar="REGEX", help="only the cases whose name fits")
     made.add_argument("--page", type=Path, metavar="FILE", help="write the table of faults and results there")
