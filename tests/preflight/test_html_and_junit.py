@@ -114,3 +114,11 @@ def test_what_is_not_known_is_an_error_and_no_failure() -> None:
     suite = ElementTree.fromstring(junit(judged(cluster(2, host2=unknown), checks_warn=["hccn.tool-responds"])))
 
     assert int(suite.get("errors") or 0) == len(list(suite.iter("error")))
+
+
+def test_many_hosts_are_rows_of_the_table_of_versions() -> None:
+    few, many = (html(judged(cluster(count))) for count in (8, 9))
+
+    assert few.count("<tr><th>kernel</th>") == 1
+    assert "<th>kernel</th>" in many and "<tr><th>kernel</th>" not in many
+    assert "<tr><th>host9</th>" in many

@@ -64,7 +64,7 @@ def show_report(terminal: Terminal, report: Report, *, brief: bool = False) -> N
     if brief and not report.findings:
         terminal.note(verdict_line(report))
     elif terminal.out.is_terminal and not terminal.as_json:
-        terminal.result(report_view(report))
+        terminal.result(report_view(report, terminal.out.width))
     else:
         terminal.result(report.to_text())
 

@@ -14,6 +14,7 @@ from mindie_deploy.preflight.report import COUNTED, VERDICT_WORDS, Report
 from mindie_deploy.preflight.table import drifting
 
 RADIUS, CENTRE = 62.0, 80.0
+MOST_COLUMNS = 8  # with more hosts than this each is a row of the table of versions
 GOOD_LINKS = ("HCCS", "XLink", "SIO", "HCCS_SW")
 
 
@@ -39,6 +40,7 @@ def html(report: Report) -> str:
         counts=[(report.count(severity), words) for severity, words in COUNTED.items()],
         table=report.table(),
         drift=drifting(report.versions),
+        most_columns=MOST_COLUMNS,
         grids=list(_grids(report.pings)),
         topologies=[
             (host, _drawing(dict(links)), sorted(set(links.values()))) for host, links in report.topology.items()

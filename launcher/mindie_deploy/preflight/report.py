@@ -18,6 +18,8 @@ VERDICT_WORDS = {
     "warn": "OK with warnings",
     "block": "BLOCK, a launch would fail or is not proven to work",
 }
+MOST_HOSTS = 8  # that are named for one value
+PROSE_WIDTH = 100  # wider lines are hard to read; tables may be wider
 COUNTED = {"block": "blocking", "warn": "warning", "info": "informing"}
 
 
@@ -68,43 +70,45 @@ class Report:
         return {"columns": columns, "rows": rows}
 
     def drift(self) -> list[list[str]]:
-        """Returns the subjects that differ between hosts as rows below a heading; an odd value ends with " !".
+        """Returns the subjects that differ between hosts as rows below a heading: subject, value, hosts.
 
-        An empty list where nothing differs.
+        The value of most hosts comes first; an odd one ends with " !". An empty list where nothing differs.
         """
-        found = drifting(self.versions)
-        if not found:
-            return []
-        rows = [
-            [subject, *(self.versions[subject].get(host, "?") + (" !" if odd.get(host) else "") for host in self.hosts)]
-            for subject, odd in found.items()
-        ]
-        return [["", *self.hosts], *rows]
+        rows = []
+        for subject, odd in drifting(self.versions).items():
+            groups: dict[str, list[str]] = {}
+            for host in sorted(self.hosts, key=lambda host: odd.get(host, False)):
+                groups.setdefault(self.versions[subject].get(host, "?"), []).append(host)
+            for place, (value, hosts) in enumerate(groups.items()):
+                named = hosts if len(hosts) <= MOST_HOSTS else [*hosts[: MOST_HOSTS - 1], f"... ({len(hosts)} hosts)"]
+                mark = " !" if odd.get(hosts[0]) else ""
+                rows.append([subject if place == 0 else "", f"{value}{mark}", ", ".join(named)])
+        return [["", "value", "hosts"], *rows] if rows else []
 
-    def to_text(self, width: int = 100) -> str:
-        """Returns the report for a terminal without colour."""
-        count = len(self.hosts)
+    def to_text(self, width: int = 120) -> str:
+        """Returns the report for a terminal of `width` columns without colour."""
+        count, prose = len(self.hosts), min(width, PROSE_WIDTH)
         found = ", ".join(f"{self.count(severity)} {words}" for severity, words in COUNTED.items())
         table = self.table()
         lines = [
-            f"Check of {self.deployment}: {VERDICT_WORDS[self.verdict]}",
+            *wrapped(f"Check of {self.deployment}: {VERDICT_WORDS[self.verdict]}", prose),
             f"{count} host{'' if count == 1 else 's'}, {self.checks} checks; findings: {found}",
             "",
-            *table_lines([table["columns"], *table["rows"]]),
+            *table_lines([table["columns"], *table["rows"]], width),
         ]
         drift = self.drift()
         if drift:
-            lines += ["", "What differs between the hosts:", *(f"  {line}" for line in table_lines(drift))]
+            lines += ["", "What differs between the hosts:", *(f"  {line}" for line in table_lines(drift, width - 2))]
         for finding in self.findings:
-            lines += ["", *finding_lines(finding, width)]
+            lines += ["", *finding_lines(finding, prose)]
         grid = list(grid_lines(self.pings))
         if grid:
             lines += ["", "Pings between NPUs (rows: from, columns: to; a share: packets lost):", *grid]
         lines.append("")
         if self.skipped:
-            lines += wrapped(f"Skipped by mindie_checks_skip: {', '.join(self.skipped)}", width)
+            lines += wrapped(f"Skipped by mindie_checks_skip: {', '.join(self.skipped)}", prose)
         if self.lowered:
-            lines += wrapped(f"Lowered by mindie_checks_warn: {', '.join(self.lowered)}", width)
+            lines += wrapped(f"Lowered by mindie_checks_warn: {', '.join(self.lowered)}", prose)
         if self.findings:
             lines.append("More about a finding: mindie-deploy explain ID")
         return "\n".join(lines).rstrip() + "\n"

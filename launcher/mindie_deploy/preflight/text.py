@@ -14,12 +14,30 @@ LONGEST_SAYS = 400  # characters of one value
 LABEL_WIDTH = 9
 
 
-def table_lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yields rows with their columns aligned; the first row is the heading."""
+def table_lines(rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
+    """Yields rows with their columns aligned; the first row is the heading.
+
+    Columns that do not fit into `width` follow in further tables below, each with the first column before them.
+    """
     cells = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    for row in cells:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    for number, columns in enumerate(_blocks(widths, width)):
+        if number:
+            yield ""
+        for row in cells:
+            yield "  ".join(row[column].ljust(widths[column]) for column in columns).rstrip()
+
+
+def _blocks(widths: Sequence[int], width: int) -> list[list[int]]:
+    """Returns which columns stand side by side: as many as fit, the first in each block."""
+    blocks, used = [[0]], widths[0]
+    for column, needed in enumerate(widths[1:], start=1):
+        if used + 2 + needed > width and len(blocks[-1]) > 1:
+            blocks.append([0])
+            used = widths[0]
+        blocks[-1].append(column)
+        used += 2 + needed
+    return blocks
 
 
 def finding_lines(finding: Finding, width: int) -> Iterator[str]:
