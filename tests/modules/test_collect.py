@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import shutil
@@ -276,11 +275,6 @@ def test_it_runs_through_ansible() -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     result = json.loads(ended.stdout[ended.stdout.index("{") :])
     assert result["collection"]["items"]["it"]["stdout"] == "hello\n"
-
-
-def test_the_source_is_python_3_7() -> None:
-    for path in (MODULE, *UTILITIES.glob("*.py")):
-        ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 7))
 
 
 @pytest.mark.skipif(not OLD_PYTHON.exists(), reason="there is no Python 3.7 on this machine")

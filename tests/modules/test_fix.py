@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import stat
 import subprocess
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.modules.module_runner import MODULES, load, run
+from tests.modules.module_runner import run
 
 # Keeps what is set in files beside it, and notes every call.
 HCCN_TOOL = """\
@@ -369,12 +368,9 @@ def test_a_link_and_a_file_that_grew_are_left(tools: Tools, memory: Path) -> Non
     assert path.exists()
 
 
-def test_its_syntax_is_that_of_python_3_7() -> None:
-    ast.parse((MODULES / "mindie_fix.py").read_text(), feature_version=(3, 7))
-
-
 def test_the_names_in_shared_memory_are_those_that_are_collected() -> None:
+    from ansible.module_utils import mindie_fix_kinds
+
     from mindie_deploy.hosts.items_surroundings import SHARED_MEMORY, SHARED_MEMORY_FILES
 
-    module = load("mindie_fix")
-    assert tuple(f"{SHARED_MEMORY}/{name}" for name in module.LEFT_FILES) == SHARED_MEMORY_FILES
+    assert tuple(f"{SHARED_MEMORY}/{name}" for name in mindie_fix_kinds.LEFT_FILES) == SHARED_MEMORY_FILES

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import errno
 import json
 import os
@@ -184,10 +183,6 @@ def test_what_the_network_says(monkeypatch: pytest.MonkeyPatch, number: int, out
 def test_what_is_no_address_is_an_error_and_no_verdict() -> None:
     found = connected(1, address="no such host")
     assert found["outcome"] is None and found["error"]
-
-
-def test_the_source_is_python_3_7() -> None:
-    ast.parse((MODULES / "mindie_listen.py").read_text(encoding="utf-8"), feature_version=(3, 7))
 
 
 @pytest.mark.skipif(not OLD_PYTHON.exists(), reason="there is no Python 3.7 on this machine")

@@ -33,11 +33,6 @@ class AnsibleModule(object):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_their_syntax_is_that_of_python_3_7(name: str) -> None:
-    ast.parse((MODULES / f"{name}.py").read_text(), feature_version=(3, 7))
-
-
-@pytest.mark.parametrize("name", NAMES)
 def test_they_import_nothing_but_the_standard_library_and_basic(name: str) -> None:
     tree = ast.parse((MODULES / f"{name}.py").read_text())
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
