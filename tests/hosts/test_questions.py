@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,11 +11,11 @@ from typing import Any
 import pytest
 
 from mindie_deploy.hosts.facts import HostFacts, ListeningPort, ReachFacts, Unknown
-from mindie_deploy.hosts.questions import listened, listening_seconds, questions
+from mindie_deploy.hosts.questions import PING_TIMEOUT_S, listened, listening_seconds, questions
 from mindie_deploy.hosts.reach import reach
 from mindie_deploy.hosts.targets import targets
 from mindie_deploy.preflight.finding import Unreachable
-from tests.hosts.samples import sample
+from tests.hosts.samples import ROOT, sample
 from tests.preflight.builders import (
     NPUS,
     UNKNOWN,
@@ -69,7 +70,20 @@ def test_one_npu_does_one_thing_at_a_time() -> None:
 def test_the_limit_follows_the_peers_of_one_npu_and_not_all_pings() -> None:
     few, many = plan(cluster(2))["host1"]["collect"], plan(cluster(8))["host1"]["collect"]
     assert len(many["items"]) == 7 * len(few["items"])
-    assert many["limit"] - few["limit"] == 6 * 6
+    assert many["limit"] - few["limit"] == 6 * PING_TIMEOUT_S
+
+
+@pytest.mark.parametrize(
+    ("sample", "again"), [("ping-ok-0", False), ("ping-loss-33-1", True), ("ping-link-down-3", False)]
+)
+def test_what_arrives_in_part_is_asked_again_and_what_is_lost_is_not(sample: str, again: bool) -> None:
+    text = "".join((ROOT / "generated" / "hccn_tool" / f"{sample}.{name}").read_text() for name in ("stdout", "stderr"))
+    ping = next(one for one in plan(cluster(2))["host1"]["collect"]["items"] if "command" in one)
+    patterns = ping["retries"]["patterns"]
+    assert any(re.search(pattern, text) for pattern in patterns) is again
+    lost = "3 packets transmitted, 0 received, 100.00% packet loss\nCommand execute failed!\n"
+    assert not any(re.search(pattern, lost) for pattern in patterns)
+    assert any(re.search(pattern, "hccn_tool is busy, please try again.") for pattern in patterns)
 
 
 @pytest.mark.parametrize("changes", [

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mindie_deploy.cluster.settings import Settings
 
 Item = dict[str, object]
@@ -49,15 +51,10 @@ true
 """
 MANAGEMENT_LIBRARY = "/usr/local/dcmi/libdcmi.so"  # the container mounts its directory; npu-smi in it needs the file
 
-BUSY_WORDS = [
-    r"is busy",
-    r"Please try again",
-    r"please try again later",
-    r"occupied\. Please try",
-    r"cmd line execute timeout",
-    # -ip and -net_health turn busy into this one; for the others it is a failure that is worth a second look
-    r"Command execute failed!",
-]
+BUSY_WORDS = [r"is busy", r"Please try again", r"please try again later", r"occupied\. Please try"]
+# -ip and -net_health turn busy into these; for others they are a failure that is worth a second look. A ping says the
+# first one whenever it loses a packet.
+FAILURE_WORDS = [r"cmd line execute timeout", r"Command execute failed!"]
 
 
 def npu_smi_items(npus: int) -> list[Item]:
@@ -94,14 +91,14 @@ def hccn_items(npus: int) -> list[Item]:
     ]
 
 
-def hccn_item(key: str, npu: int, words: list[str], timeout: int) -> Item:
-    """One call of hccn_tool for a device."""
+def hccn_item(key: str, npu: int, words: list[str], timeout: int, again: Sequence[str] = FAILURE_WORDS) -> Item:
+    """One call of hccn_tool for a device; once more where it was busy, or where a pattern of `again` is in its text."""
     return {
         "key": key,
         "command": ["hccn_tool", "-i", str(npu), *words],
         "timeout": timeout,
         "exclusive": f"hccn/{npu}",
-        "retries": {"times": 3, "patterns": BUSY_WORDS, "pause": 0.5},
+        "retries": {"times": 3, "patterns": [*BUSY_WORDS, *again], "pause": 0.5},
         "environment": _libraries(),
     }
 
