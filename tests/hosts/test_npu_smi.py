@@ -52,7 +52,7 @@ def test_a_health_without_a_word_drops_the_first_row_and_the_others_stay_paired(
         (("| OK            | 92.1", "| ok            | 92.1"), "no known form"),
         (("3400 / 65536", "3400 of 65536"), "no known form"),
         (("| 1     910B3", "| 0     910B3"), "appears twice"),
-        (("Bus-Id", "Bus"), "unknown heading"),
+        (("Bus-Id", "Bus"), "a heading of no known form"),
     ],
 )
 def test_a_row_of_no_known_form_makes_the_table_unreadable(change: tuple[str, str], reason: str) -> None:

@@ -241,16 +241,6 @@ def test_what_is_there_already_needs_no_room() -> None:
     assert judged(facts, weights_source="controller:/data/r1").verdict == "ok"
 
 
-def test_the_size_of_a_manifest_counts_before_all_others() -> None:
-    from mindie_deploy.preflight.judge import judge
-    from tests.preflight.builders import hosts_of, settings
-
-    facts = everywhere(weights=no_weights(), disks=disks(model_free=10 * GB))
-    report = judge(hosts_of(facts), facts, settings(weights_source="controller:/r1"), weights_bytes=5 * GB)
-
-    assert report.verdict == "ok"
-
-
 def test_files_that_the_controller_lacks() -> None:
     from mindie_deploy.preflight.context import local_paths
     from mindie_deploy.preflight.judge import judge

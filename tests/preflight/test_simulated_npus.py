@@ -21,6 +21,7 @@ import fault
 from tools import run, state
 
 NPU_FACTS = ("overview", "boards", "npu_error_codes", "topology", "hccn", "ecc", "bus")
+CONFIGURED = ("address", "netmask", "gateway", "netdetect")
 
 
 def asked() -> list[dict[str, Any]]:
@@ -63,7 +64,7 @@ def facts(hosts: Path, capsys: pytest.CaptureFixture[str]) -> Any:
 def judged_with(told: HostFacts) -> Report:
     """The report of four hosts of which host1's NPUs are these; /etc/hccn.conf has what they use."""
     changes = {name: getattr(told, name) for name in NPU_FACTS}
-    kept = {name: {npu: getattr(told.hccn[npu], name) for npu in NPUS} for name in ("address", "netmask", "gateway")}
+    kept = {name: {npu: getattr(told.hccn[npu], name) for npu in NPUS} for name in CONFIGURED}
     changes["hccn_configuration"] = configuration(0, **kept)
     return judged(cluster(host1=replace(healthy_host("host1"), **changes)))
 

@@ -67,6 +67,5 @@ def test_the_size_of_the_model_comes_from_the_best_source() -> None:
     assert model_bytes(settings(), [empty]) == 1_400_000_000_000
     assert model_bytes(settings(), [empty, full]) == sum(model_files().values())
     assert model_bytes(settings(weights_disk_bytes=7), [full]) == 7
-    assert model_bytes(settings(weights_disk_bytes=7), [full], 5) == 5
     assert missing_bytes(no_weights(), 100) == 100
     assert missing_bytes(weights(), 10**15) == 0

@@ -15,6 +15,7 @@ from mindie_deploy.hosts.facts import Npu, NpuOverview, NpuProcess, Unknown
 from mindie_deploy.hosts.text import excerpt, lines_of, whole
 
 HEALTH_WORDS = frozenset({"OK", "Warning", "Alarm", "Critical", "UNKNOWN"})  # npu_common.c; nothing else is printed
+NO_KNOWN_FORM = "of no known form"  # of a row, in the reason why the table tells nothing
 NOT_PRINTED = frozenset({"NA", "-", ""})
 BANNER = re.compile(r"npu-smi\s+(\S+)\s+Version:\s*(\S+)")
 BUS = re.compile(r"[0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]{1,2}")
@@ -139,7 +140,7 @@ def _take_heading(table: _Table, cells: list[str]) -> None:
             raise _UnreadableError(f"NPU {table.first.id} has no second row")
         table.process_columns = tuple(cells)
     else:
-        raise _UnreadableError(f"an unknown heading: {' | '.join(cells)}")
+        raise _UnreadableError(f"a heading {NO_KNOWN_FORM}: {' | '.join(cells)}")
 
 
 def _take_row(table: _Table, cells: list[str], line: str) -> None:
@@ -147,7 +148,7 @@ def _take_row(table: _Table, cells: list[str], line: str) -> None:
     if table.separate_name and len(cells) == 4:
         cells = [f"{cells[0]} {cells[1]}".strip(), cells[2], cells[3]]
     if len(cells) != 3:
-        raise _UnreadableError(f"a row with {len(cells)} cells: {excerpt(line)}")
+        raise _UnreadableError(f"a row of {len(cells)} cells, {NO_KNOWN_FORM}: {excerpt(line)}")
     first = _first_row(cells)
     if first is not None:
         if table.first is not None:
@@ -157,12 +158,12 @@ def _take_row(table: _Table, cells: list[str], line: str) -> None:
     if table.first is None:
         # A health number without a word drops the first row, and with it the id (npu_info_print.c).
         if _second_row(table, cells, _FirstRow(-1, "", "UNKNOWN", None, None, (0, 0))) is None:
-            raise _UnreadableError(f"a row of no known form: {excerpt(line)}")
+            raise _UnreadableError(f"a row {NO_KNOWN_FORM}: {excerpt(line)}")
         table.warnings.append(f"the chip at {cells[1]} has no first row: npu-smi has no word for its health")
         return
     npu = _second_row(table, cells, table.first)
     if npu is None:
-        raise _UnreadableError(f"a row of no known form: {excerpt(line)}")
+        raise _UnreadableError(f"a row {NO_KNOWN_FORM}: {excerpt(line)}")
     if any((npu.id, npu.chip) == (other.id, other.chip) for other in table.npus):
         raise _UnreadableError(f"NPU {npu.id} chip {npu.chip} appears twice")
     table.npus.append(npu)
@@ -226,13 +227,13 @@ def _take_process(table: _Table, cells: list[str], line: str) -> None:
     """Takes a row of the process block, whose columns the heading names (some builds add the pid in the container)."""
     columns = table.process_columns or ()
     if len(cells) != len(columns):
-        raise _UnreadableError(f"a process row with {len(cells)} cells: {excerpt(line)}")
+        raise _UnreadableError(f"a process row of {len(cells)} cells, {NO_KNOWN_FORM}: {excerpt(line)}")
     by_name = dict(zip(columns, cells, strict=True))
     place = [whole(word) for word in cells[0].split()]
     pid = whole(by_name["Process id"])
     memory = whole(by_name.get("Process memory(MB)", ""))
     if len(place) not in (1, 2) or place[0] is None or place[-1] is None or pid is None or memory is None:
-        raise _UnreadableError(f"a process row of no known form: {excerpt(line)}")
+        raise _UnreadableError(f"a process row {NO_KNOWN_FORM}: {excerpt(line)}")
     chip = place[1] if len(place) == 2 else 0
     name = by_name.get("Process name", "")
     table.mentioned.add(place[0])

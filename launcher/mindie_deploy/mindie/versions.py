@@ -27,6 +27,7 @@ SET_ENV_FILES = (
     "/usr/local/Ascend/mindie/set_env.sh",
 )
 DEEPSEEK_V2_ONLY = frozenset({"deepseekv2"})
+NOT_KNOWN: frozenset[str] = frozenset()  # releases of the time of DeepSeek-V3.2: no document lists what they take
 DEEPSEEK_BOTH = frozenset({"deepseekv2", "deepseek_v3"})
 
 
@@ -37,7 +38,8 @@ class Version:
     `service_directories` are the places of the service in the image, tried in order, with the daemon at DAEMON below;
     `starter` is a command that is preferred where the image has it (it finds the daemon in its Python package).
     `rank_table_variables` all get the table's path. `model_types` are the values of model_type in the weights'
-    config.json that this release takes for DeepSeek; nothing is changed by us, it is only judged.
+    config.json that this release takes for DeepSeek, none where that is not known; nothing is changed by us, it is
+    only judged.
     `source` says where the row comes from, and how sure it is.
     """
 
@@ -64,11 +66,11 @@ VERSIONS: tuple[Version, ...] = (
     Version("2.1.RC1", BOTH, DEEPSEEK_BOTH, "release notes 2.1.RC1"),
     Version("2.1.RC2", BOTH, DEEPSEEK_BOTH, "release table"),
     Version("2.2.RC1", BOTH, DEEPSEEK_BOTH, "MindIE-LLM, prefill_decode_mixed_deployment.md"),
-    Version("2.3.0", BOTH, DEEPSEEK_BOTH, "hiascend pages of MindIE 2.3.0"),
+    Version("2.3.0", BOTH, NOT_KNOWN, "hiascend pages of MindIE 2.3.0"),
     Version(
         "3.0.0",
         BOTH,
-        DEEPSEEK_BOTH,
+        NOT_KNOWN,
         "MindIE-LLM of 2026",
         starter="mindie_llm_server",
     ),

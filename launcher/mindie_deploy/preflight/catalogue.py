@@ -22,6 +22,7 @@ Made from the registry by `python -m mindie_deploy.preflight.catalogue`; do not 
   with its cause.
 - `mindie_checks_warn` lowers a check from block to warn by id, `mindie_checks_skip` leaves it out; the report shows
   both.
+- In a deployment of one host all of `hccn.*` is info: nothing goes over the RoCE ports.
 - What runs for this very deployment already is no conflict with itself.
 """
 

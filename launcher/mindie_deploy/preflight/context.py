@@ -19,14 +19,13 @@ NPU_NODE = re.compile(r"/dev/davinci(\d+)")
 class Context:
     """The settings and hosts of one judgement.
 
-    `weights_bytes` is the exact size of the model when a manifest tells it; None: not known. `absent` are those of the
-    controller's files and directories that the settings name (see local_paths) and that are not there. `model_types`
-    are the values of model_type that the MindIE in the image takes for DeepSeek; none: not known.
+    `absent` are those of the controller's files and directories that the settings name (see local_paths) and that are
+    not there. `model_types` are the values of model_type that the MindIE in the image takes for DeepSeek; none: not
+    known.
     """
 
     settings: Settings
     hosts: Sequence[Host]
-    weights_bytes: int | None = None
     absent: frozenset[str] = frozenset()
     model_types: frozenset[str] = frozenset()
 

@@ -188,6 +188,12 @@ def _unless_in_use(host: HostFacts, index: int, action: FixAction) -> Iterator[S
             if shown.get((process.npu, process.chip)) == index:
                 yield f"NPU {index} is in use by process {process.pid} ({process.name})"
                 return
+    if not isinstance(host.overview, NpuOverview) or host.overview.processes is None:
+        for user in users:
+            if user.running and user.privileged:
+                name = user.name or user.id[:12]
+                yield f"NPU {index} may be in use by the privileged container {name}: npu-smi shows no processes"
+                return
     yield action
 
 

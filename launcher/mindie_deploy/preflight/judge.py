@@ -26,7 +26,6 @@ def judge(
     facts: Mapping[str, HostFacts | Unreachable],
     settings: Settings,
     *,
-    weights_bytes: int | None = None,
     absent: Collection[str] = (),
     model_types: Collection[str] = (),
 ) -> Report:
@@ -37,11 +36,11 @@ def judge(
     host. Such findings say what could not be read, never that the hardware is faulty; mindie_checks_warn and
     mindie_checks_skip let them pass by id.
 
-    A host of `hosts` without an entry in `facts` counts as one from which nothing was collected. `weights_bytes` is
-    the model's exact size where a manifest tells it; `absent` are those of context.local_paths that are not there, and
-    `model_types` what the MindIE in the image takes (see mindie.versions).
+    A host of `hosts` without an entry in `facts` counts as one from which nothing was collected. `absent` are
+    those of context.local_paths that are not there, and `model_types` what the MindIE in the image takes (see
+    mindie.versions).
     """
-    context = Context(settings, tuple(hosts), weights_bytes, frozenset(absent), frozenset(model_types))
+    context = Context(settings, tuple(hosts), frozenset(absent), frozenset(model_types))
     ranked = {host.name: facts.get(host.name, NOTHING) for host in sorted(hosts, key=lambda host: host.rank)}
     order = {name: rank for rank, name in enumerate(ranked)}
     checks = all_checks()

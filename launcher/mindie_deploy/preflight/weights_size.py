@@ -17,14 +17,12 @@ NAMED = 3  # missing shards that are named
 SLACK_BYTES = 64 * 1024 * 1024
 
 
-def model_bytes(settings: Settings, hosts: Iterable[HostFacts], weights_bytes: int | None = None) -> int:
+def model_bytes(settings: Settings, hosts: Iterable[HostFacts]) -> int:
     """Returns the size of the whole model in bytes, from the best source there is.
 
-    In this order: `weights_bytes` (a manifest), the setting weights_disk_bytes, the files of a host that has all
+    In this order: the setting weights_disk_bytes, the files of a host that has all
     shards, and what a model of the reference deployment takes.
     """
-    if weights_bytes is not None:
-        return weights_bytes
     if settings.weights_disk_bytes:
         return settings.weights_disk_bytes
     complete = [

@@ -16,9 +16,10 @@ LOADING = (
 )
 SOURCE = "GPUStack's tutorial; the container gets these nodes one by one"
 INSTALL_PATH = "Driver_Install_Path_Param"
+INCOMPLETE = "may not be completely installed"  # npu-smi: check_file
 INSTALL_STATUS = "Driver_Install_Status"
 ASCEND = "/usr/local/Ascend"
-GROUP_READ_WRITE = 0o060
+GROUP_READ_WRITE, OTHERS_READ_WRITE = 0o060, 0o006
 
 
 @check(
@@ -96,6 +97,11 @@ def install_info(host: HostFacts, context: Context) -> Iterator[Problem]:
     if status is not None and status.strip().lower() != "complete":
         title = "the driver's installation is recorded as incomplete"
         yield Problem(host.name, f"{INSTALL_STATUS}={status}", severity="warn", title=title)
+    elif not isinstance(host.overview, Unknown):
+        for line in host.overview.warnings:
+            if INCOMPLETE in line:
+                title = "npu-smi says that the driver is not completely installed"
+                yield Problem(host.name, line, severity="warn", title=title)
 
 
 def _states(host: HostFacts) -> dict[str, PathState]:
@@ -118,10 +124,10 @@ def _node(host: HostFacts, path: str, npu: int | None) -> Iterator[Problem]:
 def _group_access(host: str, state: PathState) -> Iterator[Problem]:
     """A container that does not run as root opens the node by its group (HwHiAiUser on a default installation)."""
     try:
-        allowed = int(state.mode or "", 8) & GROUP_READ_WRITE == GROUP_READ_WRITE
+        mode = int(state.mode or "", 8)
     except ValueError:
         return
-    if not allowed:
+    if mode & GROUP_READ_WRITE != GROUP_READ_WRITE and mode & OTHERS_READ_WRITE != OTHERS_READ_WRITE:
         title = "the container's user may not open a device node"
         says = f"{state.path} has mode {state.mode}, its group needs read and write"
-        yield Problem(host, says, severity="warn", title=title, remedy=f"chmod 660 {state.path}")
+        yield Problem(host, says, title=title, remedy=f"chmod 660 {state.path}")

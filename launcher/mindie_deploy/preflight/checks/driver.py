@@ -34,7 +34,9 @@ def driver_version(host: HostFacts, context: Context) -> Iterator[Problem]:
         return
     version, advised = parse_version(host.driver.version), parse_version(ADVISED_DRIVER)
     if version is None:
-        yield Problem(host.name, f'"{host.driver.version}" is no version that can be ordered', kind="unknown")
+        # At worst it is older than advised, which would be a warning: nothing here stands in the way of a launch.
+        says = f'"{host.driver.version}" is no version that can be ordered; {ADVISED_DRIVER} or later is advised'
+        yield Problem(host.name, says, kind="unknown", severity="info")
     elif advised is not None and is_older(version, advised):
         says = f"{host.driver.version}, advised {ADVISED_DRIVER} or later"
         yield Problem(host.name, says, severity="warn", title="the NPU driver is older than MindIE advises")

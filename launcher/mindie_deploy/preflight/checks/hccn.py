@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from mindie_deploy.hosts.facts import HostFacts, Unknown
 from mindie_deploy.preflight.context import Context, known_hccn
 from mindie_deploy.preflight.finding import Problem
+from mindie_deploy.preflight.ping_matrix import pairs_of, reaches_peers
 from mindie_deploy.preflight.registry import check
 
 SOURCE = "hccn_tool's public source (hicann/driver); captures"
 TOOL = ("hccn.tool-responds",)
 LINK = ("hccn.tool-responds", "hccn.link-up")
+DETECT_REMEDY = "Set one that answers, usually the gateway's: hccn_tool -i N -netdetect -s address A."
 SET_AGAIN = {
     "netmask": "hccn_tool -i N -ip -s address A netmask M",
     "gateway": "hccn_tool -i N -gateway -s gateway A",
+    "netdetect": "hccn_tool -i N -netdetect -s address A",
 }
 NOT_YET = ("init", "detect ip set")  # words of net_health that mean that nothing was probed yet
-NOT_KNOWN = ("", "unknown")
+# Words that tell of the prober and not of the network.
+NOT_KNOWN = ("", "unknown", "socket fail", "socket failed", "thread error")
 
 
 def parse_address(text: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -79,9 +83,16 @@ def conf_present(host: HostFacts, context: Context) -> Iterator[Problem]:
     "hccn.conf-live",
     title="/etc/hccn.conf differs from what the NPU uses",
     severity="warn",
-    command="/etc/hccn.conf and hccn_tool -i N -ip -g, -gateway -g",
+    command="/etc/hccn.conf and hccn_tool -i N -ip -g, -gateway -g, -netdetect -g",
     needs=("hccn_configuration", "hccn.address"),
-    caused_by=("hccn.ip-present", "hccn.ip-unique", "hccn.subnet", "hccn.gateway", "hccn.conf-present"),
+    caused_by=(
+        "hccn.ip-present",
+        "hccn.ip-unique",
+        "hccn.subnet",
+        "hccn.gateway",
+        "hccn.netdetect",
+        "hccn.conf-present",
+    ),
     why="After the next reset or reboot the NPU has another address than the rank table.",
     remedy="Decide which is right; set it with hccn_tool -i N -ip -s address A netmask M, which writes both.",
     source=SOURCE,
@@ -98,6 +109,7 @@ def conf_live(host: HostFacts, context: Context) -> Iterator[Problem]:
         for name, file, live in (
             ("netmask", configuration.netmask.get(index), host.hccn[index].netmask),
             ("gateway", configuration.gateway.get(index), host.hccn[index].gateway),
+            ("netdetect", configuration.netdetect.get(index), host.hccn[index].netdetect),
         ):
             if file is not None and isinstance(live, str) and parse_address(live) != parse_address(file):
                 title = f"/etc/hccn.conf has another {name} than the NPU uses"
@@ -154,25 +166,33 @@ def netdetect(host: HostFacts, context: Context) -> Iterator[Problem]:
     "hccn.net-health",
     title="the network behind an NPU's port does not answer",
     severity="block",
+    scope="cluster",
     command="hccn_tool -i N -net_health -g",
     needs=("hccn.net_health",),
     caused_by=("hccn.link-up", "hccn.ip-present", "hccn.ip-unique", "hccn.gateway", "hccn.netdetect"),
-    why="The driver probes the detect address of each port by itself; one that gets no answer cannot reach other "
-    "hosts.",
+    unknown="warn",
+    why="The driver probes the detect address of each port by itself; one that gets no answer can hardly reach other "
+    "hosts. Where its pings to other hosts arrive, only the detect address is wrong.",
     remedy="hccn_tool -i N -ping -g address A with the detect address and with an NPU of another host; check VLAN and "
     "configuration of the switch port. If only the detect address is wrong, correct it: -netdetect -s address A.",
     source=SOURCE,
 )
-def net_health(host: HostFacts, context: Context) -> Iterator[Problem]:
-    for index, word in known_hccn(host, context, "net_health").items():
-        says, plain = f"net health status: {word}", word.strip().lower()
-        if net_health_failed(word):
-            yield Problem(host.name, says, index)
-        elif plain in NOT_YET:
-            title = "the network behind an NPU's port was not probed yet"
-            yield Problem(host.name, says, index, severity="warn", title=title)
-        elif plain in NOT_KNOWN:
-            yield Problem(host.name, says, index, kind="unknown")
+def net_health(hosts: Mapping[str, HostFacts], context: Context) -> Iterator[Problem]:
+    pairs = pairs_of(hosts)
+    for name, host in hosts.items():
+        for index, word in known_hccn(host, context, "net_health").items():
+            says, plain = f"net health status: {word}", word.strip().lower()
+            if net_health_failed(word) and reaches_peers(pairs, (name, index)):
+                says = f"{says}; all pings to and from other hosts arrive"
+                title = "the detect address of an NPU's port does not answer"
+                yield Problem(name, says, index, severity="warn", title=title, remedy=DETECT_REMEDY)
+            elif net_health_failed(word):
+                yield Problem(name, says, index)
+            elif plain in NOT_YET:
+                title = "the network behind an NPU's port was not probed yet"
+                yield Problem(name, says, index, severity="warn", title=title)
+            elif plain in NOT_KNOWN:
+                yield Problem(name, says, index, kind="unknown")
 
 
 def net_health_failed(word: str) -> bool:

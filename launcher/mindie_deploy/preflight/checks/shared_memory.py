@@ -69,7 +69,15 @@ def left(host: HostFacts, context: Context) -> Iterator[Problem]:
     names = ", ".join(state.path.rsplit("/", 1)[-1] for state in memory.files[:NAMED])
     more = f" and {len(memory.files) - NAMED} more" if len(memory.files) > NAMED else ""
     owners = sorted({state.owner for state in memory.files if state.owner})
-    yield Problem(host.name, f"{names}{more}" + (f", of {', '.join(owners)}" if owners else ""))
+    says = f"{names}{more}" + (f", of {', '.join(owners)}" if owners else "")
+    # A privileged container, which monitoring often is, may be a MindIE as well.
+    containers = () if isinstance(host.engine, Unknown) else host.engine.containers
+    privileged = [one.name or one.id[:12] for one in containers if one.running and one.privileged]
+    if privileged:
+        says = f"{says}; the privileged container {privileged[0]} may use them"
+        yield Problem(host.name, says, severity="info")
+    else:
+        yield Problem(host.name, says)
 
 
 def _someone_runs(host: HostFacts) -> bool:

@@ -156,7 +156,7 @@ def time_skew(hosts: Hosts, context: Context) -> Iterator[Problem]:
     source="MindIE's FAQ",
 )
 def memory(hosts: Hosts, context: Context) -> Iterator[Problem]:
-    whole = model_bytes(context.settings, hosts.values(), context.weights_bytes)
+    whole = model_bytes(context.settings, hosts.values())
     needed = int(whole / len(context.hosts) * CACHE_FACTOR)
     for name, host in hosts.items():
         available = _system(host).memory_available_bytes

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from mindie_deploy.hosts.facts import NOT_COLLECTED, HccnDevice, HostFacts, PathState, Unknown
+from mindie_deploy.hosts.hccn_tool import BUSY_EACH_TIME
+from mindie_deploy.hosts.npu_overview import NO_KNOWN_FORM
 from mindie_deploy.preflight.context import Context
 from mindie_deploy.preflight.finding import Problem
 from mindie_deploy.preflight.registry import check
@@ -14,6 +16,14 @@ DIRECTORY_REMEDY = (
     "A directory stands where the program should be: a container was once started with a mount of the missing file. "
     "Stop that container, remove the empty directory (rmdir), and install the driver again or copy the program from a "
     "healthy host with the same driver."
+)
+BUSY_REMEDY = (
+    "Run the check again. If it stays busy, other programs ask this NPU without a pause: find them (ps aux shows "
+    "hccn_tool and monitoring) and stop them."
+)
+FORM_REMEDY = (
+    "This npu-smi prints its table in a form that is not known here: the NPUs may be well. Please report what "
+    "npu-smi info prints. To launch all the same, put npu.tool-responds into mindie_checks_warn."
 )
 DRIVER_MODULE = "drv_"
 # A tool that does not know a question says so before it asks the device: that answer tells nothing about the NPU.
@@ -53,6 +63,9 @@ def npu_smi_responds(host: HostFacts, context: Context) -> Iterator[Problem]:
     if not isinstance(host.overview, Unknown) or list(_program(host.name, host.npu_smi, "npu-smi")):
         return  # a tool that is not there is judged by npu.tool-present
     says = host.overview.reason
+    if NO_KNOWN_FORM in says:
+        yield Problem(host.name, says, kind="unknown", remedy=FORM_REMEDY)
+        return
     if not isinstance(host.devices, Unknown) and not any(node.exists for node in host.devices):
         says += "; there is no device node of the driver"
     if not isinstance(host.system, Unknown) and host.system.modules is not None:
@@ -85,8 +98,7 @@ def hccn_tool_present(host: HostFacts, context: Context) -> Iterator[Problem]:
     why="Before any answer hccn_tool asks the device for its health, up to 300 times: a dead NPU blocks every call for "
     "five minutes. No address can be read, so no rank table can be made.",
     remedy="Read the reason. A time-out or 'The device is not exist!' means that the NPU is lost or stuck: reboot the "
-    "host; if it stays so, replace the card. 'permission denied' means that the check did not run as root. 'busy' "
-    "means that other programs ask without a pause: find them (ps aux shows hccn_tool, monitoring) and stop them.",
+    "host; if it stays so, replace the card. 'permission denied' means that the check did not run as root.",
     source="hccn_tool's public source (hicann/driver): tool_check_dev_health",
 )
 def hccn_tool_responds(host: HostFacts, context: Context) -> Iterator[Problem]:
@@ -99,7 +111,11 @@ def hccn_tool_responds(host: HostFacts, context: Context) -> Iterator[Problem]:
         if all(isinstance(reading, Unknown) for reading in readings):
             # The counters are asked for first: later questions are not even tried on a device that is stuck.
             asked = (one for one in (device.counters, device.link_up) if isinstance(one, Unknown))
-            yield Problem(host.name, next((one.reason for one in asked if one != NOT_COLLECTED), ""), index)
+            says = next((one.reason for one in asked if one != NOT_COLLECTED), "")
+            if BUSY_EACH_TIME in says:  # it tells of other programs, not of the NPU
+                yield Problem(host.name, says, index, kind="unknown", remedy=BUSY_REMEDY)
+            else:
+                yield Problem(host.name, says, index)
 
 
 def _program(host: str, state: object, name: str) -> Iterator[Problem]:

@@ -26,6 +26,7 @@ UNREAD = ("", "NA", "-")
         "npu.tool-responds",
     ),
     caused_by_any_npu=("npu.count",),
+    unknown="warn",  # nobody has published what 25.x prints on a 910B3
     why="On an Atlas 800T A2 every NPU is linked with every other by HCCS. Tensor parallelism over PCIe instead is "
     "many times slower, and HCCL may refuse it.",
     remedy="Power the host off and on. If it stays so, the board or the card is faulty: repair.",

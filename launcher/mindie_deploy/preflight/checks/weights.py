@@ -243,7 +243,7 @@ def permissions(host: HostFacts, context: Context) -> Iterator[Problem]:
 def disk(hosts: Mapping[str, HostFacts], context: Context) -> Iterator[Problem]:
     """Judged only where something has to be copied."""
     path = context.settings.model_path
-    whole = model_bytes(context.settings, hosts.values(), context.weights_bytes)
+    whole = model_bytes(context.settings, hosts.values())
     for name, host in hosts.items():
         if isinstance(host.weights, Unknown) or not context.settings.weights_source:
             continue
