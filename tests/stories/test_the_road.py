@@ -51,6 +51,16 @@ def test_status_knows_every_member_and_its_npus(cluster: SimulatedCluster) -> No
         assert all(npu["hbm_used_mib"] > 40_000 for npu in member["npus"])
 
 
+def above_info(cluster: SimulatedCluster) -> list[str]:
+    """What `check` finds that is more than information."""
+    report = json.loads(cluster.cli("check", "--json").stdout)
+    return [found["check_id"] for found in report["findings"] if found["severity"] != "info"]
+
+
+def test_a_running_deployment_is_no_conflict_with_itself(cluster: SimulatedCluster) -> None:
+    assert above_info(cluster) == []
+
+
 def test_logs_of_all_hosts_are_prefixed(cluster: SimulatedCluster) -> None:
     done = cluster.cli("logs", "--tail", "20")
     assert done.returncode == 0, done.stderr
@@ -106,6 +116,7 @@ def test_a_dead_member_is_seen_and_up_starts_the_whole_gang_again(cluster: Simul
     status = json.loads(cluster.cli("status", "--json").stdout)
     assert status["answering"] is False
     assert status["hosts"]["host3"]["running"] is False
+    assert above_info(cluster) == []  # its container is there and has ended: `up` makes another
     done = cluster.cli("up", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
     after = cluster.containers()

@@ -58,8 +58,6 @@ class Bench:
         with tempfile.TemporaryDirectory(prefix="matrix-") as scratch:
             inventory = self._inventory(case, Path(scratch))
             try:
-                for command in case.before:
-                    self.command(*command.split(), inventory=inventory)
                 for one in case.given:
                     given.append(one)
                     self._on_hosts(one.hosts, lambda host, one=one: self.faults.apply(one.name, host, one.npu))
@@ -67,8 +65,6 @@ class Bench:
             finally:
                 for one in reversed(given):
                     self._on_hosts(one.hosts, lambda host, one=one: self._take_back(one.name, host))
-                for command in case.after:
-                    self.command(*command.split(), inventory=inventory)
 
     def _take_back(self, name: str, host: str) -> None:
         if any(record["name"] == name for record in self.faults.applied(host)):
@@ -105,9 +101,9 @@ class Bench:
             raise BenchError(f"check of {case.name} ended with {done.returncode} and no report:\n{said}")
         return report
 
-    def command(self, *arguments: str, inventory: Path | None = None) -> None:
+    def command(self, *arguments: str) -> None:
         """Runs another command of mindie-deploy, which must end well."""
-        done = self._cli(*arguments, inventory=inventory or self.inventory, seconds=COMMAND_SECONDS)
+        done = self._cli(*arguments, inventory=self.inventory, seconds=COMMAND_SECONDS)
         if done.returncode != 0:
             raise BenchError(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
 

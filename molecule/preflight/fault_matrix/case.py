@@ -35,9 +35,9 @@ class Found:
 class Case:
     """One run of `check`.
 
-    `settings` are changed for this run in the inventory, `host_variables` those of single hosts. `before` and `after`
-    are commands of mindie-deploy that are run around it. `needs_file` is a file that the machine must have, where
-    the simulated hosts show something of the kernel that they share with it.
+    `settings` are changed for this run in the inventory, `host_variables` those of single hosts. `needs_file`
+    is a file that the machine must have, where the simulated hosts show something of the kernel that they share with
+    it.
     """
 
     name: str
@@ -46,8 +46,6 @@ class Case:
     found: tuple[Found, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict)
     host_variables: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-    before: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
     needs_file: str = ""
 
 

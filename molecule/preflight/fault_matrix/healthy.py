@@ -51,7 +51,4 @@ CASES: tuple[Case, ...] = (
     Case("follower-port-taken", "another program listens on port 1025 of a follower", (Given("port-taken"),)),
     Case("no-weights-source", "mindie_weights_source is empty: the weights are there",
          settings={"mindie_weights_source": ""}),
-    Case("running", "the deployment itself runs", before=("up --yes",), after=("down --yes",)),
-    Case("own-container-stopped", "the deployment's own container has ended on a follower",
-         (Given("own-container-stopped", ("host3",)),), before=("up --yes",), after=("down --yes",)),
 )  # fmt: skip

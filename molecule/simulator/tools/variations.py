@@ -6,7 +6,6 @@ from .fault_form import Fault
 from .faults_host import HOST, IMAGE, MODEL_DIRECTORY
 
 ELSEWHERE = "/data/elsewhere/DeepSeek-R1-BF16"
-CONTAINER = "deepseek-r1-mindie"
 # As a distribution with Chinese as its language prints it, whatever the caller's locale says.
 CHINESE_DF = "s/^Filesystem .*/文件系统       类型   1K-块     已用   可用 已用% 挂载点/"
 OPEN_FIREWALL = (
@@ -92,8 +91,5 @@ VARIATIONS: dict[str, Fault] = {
         (("docker", "run", "--detach", "--name=monitoring", "--network=host", "--entrypoint=sleep", IMAGE,
           "infinity"),),
         (("docker", "rm", "--force", "monitoring"),),
-    ),
-    "own-container-stopped": Fault(
-        "the deployment's own container has ended", "", (), (("docker", "stop", "--time=2", CONTAINER),)
     ),
 }  # fmt: skip
