@@ -11,6 +11,7 @@ from mindie_deploy.hosts.hccn_tool import BUSY_EACH_TIME
 from mindie_deploy.hosts.npu_overview import overview_of
 from mindie_deploy.mindie.versions import model_types
 from mindie_deploy.preflight.finding import Finding
+from mindie_deploy.preflight.html import html
 from tests.preflight.builders import (
     NPUS,
     UNKNOWN,
@@ -120,3 +121,26 @@ def test_what_npu_smi_says_below_its_table_is_told() -> None:
     (found,) = of("install-info", healthy_host("host3", 2, overview=replace(table, warnings=(line,))))
     assert found.severity == "warn"
     assert found.evidence[0].says == line
+
+
+def test_an_odd_netmask_is_told_although_gateways_are_set() -> None:
+    odd = replace(ports(2)[5], netmask="255.255.0.0", gateway="29.1.5.1")
+    routed = {
+        f"host{rank + 1}": healthy_host(
+            f"host{rank + 1}",
+            rank,
+            hccn={npu: replace(port, gateway=f"29.1.{npu}.1") for npu, port in ports(rank).items()},
+        )
+        for rank in range(4)
+    }
+    host3 = replace(routed["host3"], hccn={**routed["host3"].hccn, 5: odd})
+    (found,) = of("hccn.subnet", *[one for one in routed.values() if one.name != "host3"], host3)
+    assert found.title == "NPUs of one rail have different netmasks"
+    assert (found.severity, found.devices) == ("warn", {"host3": (5,)})
+    assert of("hccn.subnet", *routed.values()) == []
+
+
+def test_a_link_that_nobody_could_read_is_not_drawn_as_a_broken_one() -> None:
+    links = {pair: ("NA" if pair in ((3, 5), (5, 3)) else word) for pair, word in healthy_host().topology.items()}  # type: ignore[union-attr]
+    page = html(judged(cluster(1, host1=healthy_host("host1", 0, topology=links))))
+    assert 'class="link unread"' in page and 'class="link odd"' not in page

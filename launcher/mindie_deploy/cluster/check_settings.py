@@ -130,10 +130,10 @@ class CheckSettings(SettingGroup):
         0, "Free disk that the weights need; 0: derived from their size.", unit="bytes", ge=0
     )
     checks_skip: list[str] = setting(
-        [], "Checks that are not run.", accepts="a list of check ids", example='["clock.skew"]'
+        [], "Checks that are not run.", accepts="a list of check ids", example='["os.time-skew"]'
     )
     checks_warn: list[str] = setting(
-        [], "Checks that only warn where they would block.", accepts="a list of check ids", example='["clock.skew"]'
+        [], "Checks that only warn where they would block.", accepts="a list of check ids", example='["os.time-skew"]'
     )
 
     @field_validator("checks_skip", "checks_warn")

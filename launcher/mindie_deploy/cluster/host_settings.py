@@ -74,7 +74,7 @@ class HardwareSettings(SettingGroup):
     )
     hccn_tool_path: str = setting(
         "",
-        "Where hccn_tool is on the hosts; empty: looked for in /usr/local/Ascend/driver/tools and /usr/local/bin.",
+        "Where hccn_tool is on the hosts; empty: the driver's tools directory, /usr/bin, the PATH.",
         accepts='"" or an absolute path',
         example="/opt/ascend/hccn_tool",
     )

@@ -136,7 +136,6 @@ class HccnDevice:
     tls: Reading[bool | None]
     speed_mbps: Reading[int | None]
     mtu: Reading[int | None]
-    mac: Reading[str | None] = NOT_COLLECTED
     optics: Reading[Optics] = NOT_COLLECTED
     link_history: Reading[LinkHistory] = NOT_COLLECTED
     neighbour_port: Reading[str | None] = NOT_COLLECTED  # the switch's, by LLDP; None: the switch sends none

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from mindie_deploy.cluster.hosts import Host
 from mindie_deploy.errors import CheckFailedError
 
-LARGEST_DEVICE = 63  # MindIE-LLM, ranktable_config.cpp: device_id 0..63
 REMEDY = (
     "look at the NPU on that host: hccn_tool -i N -link -g must say UP and hccn_tool -i N -ip -g must show an address; "
     "then run check again"

@@ -9,13 +9,13 @@ from typing import TypedDict
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from mindie_deploy.preflight.checks.topology import DIRECT, UNREAD
 from mindie_deploy.preflight.ping_matrix import Pair
 from mindie_deploy.preflight.report import COUNTED, VERDICT_WORDS, Report
 from mindie_deploy.preflight.table import drifting
 
 RADIUS, CENTRE = 62.0, 80.0
 MOST_COLUMNS = 8  # with more hosts than this each is a row of the table of versions
-GOOD_LINKS = ("HCCS", "XLink", "SIO", "HCCS_SW")
 
 
 class Grid(TypedDict):
@@ -76,7 +76,7 @@ def _drawing(links: dict[str, str]) -> Markup:
     parts = []
     for pair, word in links.items():
         (x1, y1), (x2, y2) = (places[int(npu)] for npu in pair.split("-"))
-        kind = "link" if word in GOOD_LINKS else "link odd"
+        kind = "link" if word.upper() in DIRECT else "link unread" if word.upper() in UNREAD else "link odd"
         title = Markup("<title>NPU {}: {}</title>").format(pair, word)
         ends = Markup('x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"').format(x1, y1, x2, y2)
         parts.append(Markup('<line class="{}" {}>{}</line>').format(kind, ends, title))

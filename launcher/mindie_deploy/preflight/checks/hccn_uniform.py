@@ -102,12 +102,14 @@ def subnet(hosts: Hosts, context: Context) -> Iterator[Problem]:
             if parse_address(device.gateway) is not None:
                 routed.add(name)
         found = split(networks)
-        if found.odd and len(routed) < len(networks):
-            told = "; ".join(f"{network} on {', '.join(names)}" for network, names in found.groups.items())
-            for name in found.odd:
-                reaches = reaches_peers(pairs, (name, index))
-                if not reaches:
-                    yield Problem(name, told, index, severity=None if reaches is None else "block")
+        masks = split({name: network.partition("/")[2] for name, network in networks.items()})
+        unrouted = len(routed) < len(networks)
+        told = "; ".join(f"{network} on {', '.join(names)}" for network, names in found.groups.items())
+        for name in found.odd if unrouted else masks.odd:
+            reaches = reaches_peers(pairs, (name, index))
+            if not reaches:
+                title = None if unrouted else "NPUs of one rail have different netmasks"
+                yield Problem(name, told, index, severity=None if reaches is None else "block", title=title)
 
 
 @check(

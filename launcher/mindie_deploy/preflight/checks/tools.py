@@ -27,9 +27,7 @@ FORM_REMEDY = (
 )
 DRIVER_MODULE = "drv_"
 # A tool that does not know a question says so before it asks the device: that answer tells nothing about the NPU.
-READINGS = tuple(
-    field.name for field in fields(HccnDevice) if field.name not in ("index", "mac", "configuration_status")
-)
+READINGS = tuple(field.name for field in fields(HccnDevice) if field.name not in ("index", "configuration_status"))
 
 
 @check(

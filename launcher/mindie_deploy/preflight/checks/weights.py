@@ -23,8 +23,9 @@ LISTING = "listing of mindie_model_path"
 PRESENT = ("weights.present",)
 SYNC = "Run `sync` (or `up`, which does it)."
 SYNC_TITLE = "and will be brought by sync"
-# Files that change how the model answers: all hosts have them or none does. A stray copy of others is no fault.
-SETTLED = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
+# Files without which an answer is other, or none: all hosts have them or none does. Others are for people, or for tools
+# beside MindIE.
+DECISIVE = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json")
 VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt")
 NETWORK_FILESYSTEMS = (
     "nfs",
@@ -129,7 +130,7 @@ def size(hosts: Mapping[str, HostFacts], context: Context) -> Iterator[Problem]:
     told: dict[str, str] = {}
     for file in sorted({file for files in listings.values() for file in files if is_of_the_model(file)}):
         values = {name: f"{files[file]} bytes" for name, files in listings.items() if file in files}
-        if file in SETTLED or file.endswith(".safetensors"):
+        if file in DECISIVE or file.endswith(".safetensors"):
             values |= {name: "missing" for name, files in listings.items() if file not in files}
         for problem in odd_hosts(values, f"{file}:"):
             odd.setdefault(problem.host, []).append(file)

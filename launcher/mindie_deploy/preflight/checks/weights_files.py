@@ -6,15 +6,13 @@ from collections.abc import Iterator, Mapping
 
 from mindie_deploy.cluster.paths import inside
 from mindie_deploy.hosts.facts import HostFacts, Unknown, WeightsFacts
+from mindie_deploy.preflight.checks.weights import DECISIVE, is_of_the_model
 from mindie_deploy.preflight.context import Context
 from mindie_deploy.preflight.finding import Problem, Severity
 from mindie_deploy.preflight.majority import odd_hosts
 from mindie_deploy.preflight.registry import check
 
 PRESENT = ("weights.present", "weights.index", "weights.size")
-# Without these an answer is other, or none. Others are for people, or for tools beside MindIE.
-DECISIVE = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json")
-READ = (".safetensors", ".json", ".py", ".model", ".jinja")
 NAMED = 2
 
 
@@ -44,7 +42,7 @@ def links(host: HostFacts, context: Context) -> Iterator[Problem]:
     out = [
         f"{name} -> {target}"
         for name, target in found.items()
-        if name.endswith(READ) and not any(inside(target, root.rstrip("/")) for root in roots)
+        if is_of_the_model(name) and not any(inside(target, root.rstrip("/")) for root in roots)
     ]
     if out:
         more = f" and {len(out) - NAMED} more" if len(out) > NAMED else ""
