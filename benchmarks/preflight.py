@@ -158,7 +158,7 @@ def light_hosts(up: Cluster, count: int) -> Path:
             "host1",
             f"ip address add {address}/24 dev eth0; cd {LIGHT}/answers/hccn_tool; mkdir {address}; "
             "for npu in 0 1 2 3 4 5 6 7; do "
-            f'words="-i $npu -ip -g "; sed "{rename}" "$words" >"{address}/$words"; done',
+            f'words="-i $npu -ip -g "; sed "{rename}" "./$words" >"{address}/$words"; done',
         )
     for name in PROGRAMS:
         put(up, name, REPLAY.format(light=LIGHT, name=name))
