@@ -122,16 +122,18 @@ def read_file(candidates, limit, lines):
             answer["error"] = "not a regular file"
             return answer
         with open(path, "rb") as stream:
-            content = stream.read((limit if lines is None else READER_LIMIT) + 1)
+            longest = limit if lines is None else READER_LIMIT
+            content = stream.read(longest + 1)
     except OSError as problem:
         answer["exists"] = problem.errno not in (errno.ENOENT, errno.ENOTDIR)
         answer["error"] = problem.strerror
         return answer
+    answer["truncated"] = len(content) > longest
     if lines is not None:
         wanted = re.compile(lines.encode())
         content = b"".join(line for line in content.splitlines(True) if wanted.search(line))
     answer["text"] = decoded(content[:limit])
-    answer["truncated"] = len(content) > limit
+    answer["truncated"] = answer["truncated"] or len(content) > limit
     return answer
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from mindie_deploy.hosts import files, ports
 from mindie_deploy.hosts.answer import FileText, Missing
 from mindie_deploy.hosts.clock import clock
-from mindie_deploy.hosts.facts import ClockFacts, ListeningPort, Unknown, VersionFile
+from mindie_deploy.hosts.facts import Absent, ClockFacts, ListeningPort, SystemFacts, Unknown, VersionFile
+from mindie_deploy.hosts.items_host import system_items
 from mindie_deploy.hosts.system import system
 
 FIRMWARE = (
@@ -41,10 +44,12 @@ def test_ranges_that_cannot_be_read_are_not_declared(ranges: str) -> None:
     assert version_file(f"Version=23.0.7\ncompatible_version_fw={ranges}\n").accepts("7.1") is None
 
 
-def test_a_missing_file_is_unknown_with_its_path() -> None:
-    assert files.version_file(Missing("/usr/local/Ascend/driver/version.info")) == Unknown(
+def test_a_missing_file_is_an_answer_of_its_own_with_its_path() -> None:
+    assert files.version_file(Missing("/usr/local/Ascend/driver/version.info")) == Absent(
         "/usr/local/Ascend/driver/version.info does not exist"
     )
+    assert files.install_info(Missing("/i")) == files.hccn_configuration(Missing("/i")) == Absent("/i does not exist")
+    assert files.version_file(Unknown("denied")) == Unknown("denied")
     assert isinstance(files.version_file(FileText("/v", "nothing here")), Unknown)
     assert isinstance(files.hccn_configuration(FileText("/etc/hccn.conf", "garbage")), Unknown)
     assert not isinstance(files.hccn_configuration(FileText("/etc/hccn.conf", "")), Unknown)
@@ -66,8 +71,7 @@ def test_a_host_without_ipv6_has_one_table_and_an_unreadable_one_makes_all_unkno
     assert isinstance(ports.listening([Missing("a"), Missing("b")]), Unknown)
 
 
-def test_the_system_is_read_without_programs_that_may_be_missing() -> None:
-    trie = """Main:
+TRIE = """Main:
   +-- 0.0.0.0/0 3 0 5
      |-- 0.0.0.0
         /0 universe UNICAST
@@ -81,13 +85,16 @@ def test_the_system_is_read_without_programs_that_may_be_missing() -> None:
            |-- 127.0.0.1
               /32 host LOCAL
 """
+
+
+def test_the_system_is_read_without_programs_that_may_be_missing() -> None:
     collection: dict[str, object] = {
         "python": "3.7.9",
         "items": {
             "uname": {"status": 0, "stdout": "Linux node1 5.10.0-60.18 aarch64\n"},
             "page-size": {"status": 0, "stdout": "65536\n"},
             "meminfo": {"path": "/proc/meminfo", "exists": True, "text": "MemTotal:  1024 kB\nMemAvailable:  512 kB\n"},
-            "addresses/4": {"path": "/proc/net/fib_trie", "exists": True, "text": trie},
+            "addresses/4": {"path": "/proc/net/fib_trie", "exists": True, "text": TRIE},
             "addresses/6": {"path": "/proc/net/if_inet6", "exists": False},
         },
     }
@@ -97,6 +104,43 @@ def test_the_system_is_read_without_programs_that_may_be_missing() -> None:
     assert (found.memory_total_bytes, found.memory_available_bytes, found.page_size) == (1048576, 524288, 65536)
     assert found.addresses == ("10.0.0.2",)
     assert found.modules is None and found.os_id is None
+
+
+LEAVES = "  |-- 10.0.0.2\n     /32 host LOCAL\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"addresses/4": {"exists": True, "path": "/t", "text": LEAVES, "truncated": True}}, "/t is longer"),
+        ({"addresses/4": {"exists": False, "path": "/t"}}, "/t does not exist"),
+        ({"addresses/4": {"error": "the file system gave no answer in time"}}, "no answer in time"),
+        ({"addresses/6": {"exists": True, "path": "/6", "text": "", "truncated": True}}, "/6 is longer"),
+        ({"addresses/6": {"error": "Permission denied", "path": "/6"}}, "/6: Permission denied"),
+    ],
+)
+def test_half_a_list_of_addresses_is_none(changes: dict[str, object], reason: str) -> None:
+    items = {
+        "uname": {"status": 0, "stdout": "Linux node1 5.10.0 aarch64\n"},
+        "addresses/4": {"exists": True, "path": "/t", "text": LEAVES},
+        "addresses/6": {"exists": False, "path": "/6"},
+    }
+    whole, half = system({"items": items}), system({"items": {**items, **changes}})
+    assert isinstance(whole, SystemFacts) and whole.addresses == ("10.0.0.2",)
+    assert isinstance(half, SystemFacts) and isinstance(half.addresses, Unknown) and reason in half.addresses.reason
+
+
+def test_of_the_routes_only_what_tells_local_addresses_is_asked() -> None:
+    asked = next(item for item in system_items() if item["key"] == "addresses/4")
+    text = TRIE.replace("10.0.0.255", "10.0.0.254")
+    kept = "".join(line for line in text.splitlines(True) if re.search(str(asked["lines"]), line))
+    collection = {"items": {
+        "uname": {"status": 0, "stdout": "Linux node1 5.10.0 aarch64\n"},
+        "addresses/4": {"exists": True, "path": "/t", "text": kept},
+        "addresses/6": {"exists": False, "path": "/6"},
+    }}  # fmt: skip
+    found = system(collection)
+    assert "UNICAST" not in kept and isinstance(found, SystemFacts) and found.addresses == ("10.0.0.2",)
 
 
 def test_the_skew_lies_between_its_bounds() -> None:

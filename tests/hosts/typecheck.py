@@ -37,7 +37,8 @@ def mismatch(value: object, annotation: Any, where: str = "value") -> str | None
         return next((problem for problem in found if problem), None)
     if annotation is float:
         return None if type(value) in (int, float) else f"{where} is {value!r}, no number"
-    if type(value) is not annotation:
+    # bool is no int here; of our own values a special kind of one is one (Absent of Unknown).
+    if not isinstance(value, annotation) if is_dataclass(annotation) else type(value) is not annotation:
         return f"{where} is {type(value).__name__}, not {annotation.__name__}"
     if is_dataclass(annotation):
         hints = get_type_hints(annotation)

@@ -194,6 +194,14 @@ def test_files(tmp_path: Path) -> None:
     assert "Name:" in answers["proc"]["text"] and not answers["proc"]["truncated"]
 
 
+def test_wanted_lines_of_a_file_that_was_not_read_to_its_end_are_not_whole(tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    text.write_bytes(b"wanted\nother\n")
+    os.truncate(text, 40 << 20)
+    answer = collect({"key": "long", "file": str(text), "lines": "^wanted"})["items"]["long"]
+    assert (answer["text"], answer["truncated"]) == ("wanted\n", True)
+
+
 def test_stat_directory_and_disk(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("123")
     (tmp_path / "b").symlink_to("a")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mindie_deploy.hosts.facts import ClockFacts, EccCounts, ListeningPort, NpuProcess, PathState, Unknown
+from mindie_deploy.hosts.facts import Absent, ClockFacts, EccCounts, ListeningPort, NpuProcess, PathState, Unknown
 from mindie_deploy.preflight.registry import all_checks
 from tests.preflight.builders import (
     GB,
@@ -107,6 +107,7 @@ FAILING = [
         settings={"container_user": "1001:1001", "weights_source": ""},
     ),
     Case("install-info", {"install_info": {}}),
+    Case("install-info", {"install_info": Absent("/etc/ascend_install.info does not exist")}, says="does not exist"),
     Case("install-info", {"install_info": {"Driver_Install_Path_Param": "/opt/Ascend"}}, says="/opt/Ascend"),
     Case(
         "install-info",
@@ -164,6 +165,7 @@ FAILING = [
     Case("hccn.ip-present", hccn(address=None, netmask=None), (5,), says="no address"),
     Case("hccn.ip-present", hccn(address="-.-.-.-"), (5,), says="-.-.-.-"),
     Case("hccn.ip-present", hccn(address="0.0.0.0"), (5,)),
+    Case("hccn.conf-present", {"hccn_configuration": Absent("/etc/hccn.conf does not exist")}, says="does not exist"),
     Case(
         "hccn.conf-present",
         {"hccn_configuration": configuration(2, address={i: f"29.1.{i}.13" for i in NPUS if i != 5})},

@@ -36,6 +36,7 @@ from mindie_deploy.hosts.facts_surroundings import KernelFacts as KernelFacts
 from mindie_deploy.hosts.facts_surroundings import SharedMemoryFacts as SharedMemoryFacts
 from mindie_deploy.hosts.facts_surroundings import Surroundings as Surroundings
 from mindie_deploy.hosts.reading import NOT_COLLECTED as NOT_COLLECTED
+from mindie_deploy.hosts.reading import Absent as Absent
 from mindie_deploy.hosts.reading import Reading as Reading
 from mindie_deploy.hosts.reading import Unknown as Unknown
 

@@ -124,7 +124,7 @@ class SystemFacts:
     memory_available_bytes: int | None
     page_size: int | None
     modules: tuple[str, ...] | None  # kernel modules loaded
-    addresses: tuple[str, ...]  # host IP addresses
+    addresses: Reading[tuple[str, ...]]  # host IP addresses
     interfaces: dict[str, str] = field(default_factory=dict)  # network interface by address; empty without `ip`
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from mindie_deploy.hosts.answer import FileText, Missing
-from mindie_deploy.hosts.facts import HccnConfiguration, Reading, Unknown, VersionFile
+from mindie_deploy.hosts.facts import Absent, HccnConfiguration, Reading, Unknown, VersionFile
 from mindie_deploy.hosts.text import assignments, excerpt
 
 RANGE = re.compile(r"\[([^\[\],]+),([^\[\],]+)\]")
@@ -62,7 +62,7 @@ def _values(source: FileText | Missing | Unknown) -> Reading[dict[str, str]]:
     if isinstance(source, Unknown):
         return source
     if isinstance(source, Missing):
-        return Unknown(f"{source.path} does not exist")
+        return Absent(f"{source.path} does not exist")
     if source.truncated:
         return Unknown(f"{source.path} is longer than what was read")
     return assignments(source.text)

@@ -12,9 +12,16 @@ from mindie_deploy.hosts.text import lines_of
 TABLE = re.compile(r"table (?P<name>[a-z0-9]+ \S{1,60}) \{")
 CHAIN = re.compile(r"\tchain (?P<name>\S{1,60}) \{")
 HOOK = re.compile(r"type filter hook input priority [^;]{1,40};(?: policy (?P<policy>accept|drop);)?")
-COUNTER = re.compile(r"counter packets \d+ bytes \d+ ?", re.ASCII)
+# What is no condition: a rule with it is about every packet still.
+NO_CONDITION = re.compile(
+    r'counter packets \d+ bytes \d+ ?|counter name "[^"]*" ?|comment "[^"]*"|'
+    r'log(?: prefix "[^"]*"| level [a-z]+| group \d+| snaplen \d+| queue-threshold \d+'
+    r"| flags (?:all|skuid|ether|ip options|tcp [a-z,]+)(?= |$))* ?",
+    re.ASCII,
+)
 REFUSAL = re.compile(r"drop|reject( with .{1,60})?")
 OLD_POLICY = re.compile(r"-P INPUT (?P<policy>ACCEPT|DROP)")
+OLD_NO_CONDITION = re.compile(r' -m comment --comment ("[^"]*"|[^"\s]+)')
 OLD_REFUSAL = re.compile(r"-A INPUT -j (DROP|REJECT( --reject-with \S{1,40})?)")
 
 
@@ -29,7 +36,7 @@ def firewall(answer: Answer) -> Reading[FirewallFacts]:
     refusing: list[str] = []
     table = chain = ""
     rules: list[str] | None = None
-    old: list[str] = []
+    old: list[list[str]] = []  # each list of rules begins with its policy
     for line in lines_of(answer.stdout):
         if found := TABLE.fullmatch(line):
             table = found["name"]
@@ -40,12 +47,14 @@ def firewall(answer: Answer) -> Reading[FirewallFacts]:
                 refusing.append(f"nftables, table {table}, chain {chain}")
             rules = None
         elif rules is not None:
-            rules.append(COUNTER.sub("", line.strip()).strip())
-        elif line.startswith(("-P INPUT", "-A INPUT")):
-            old.append(line)
+            rules.append(NO_CONDITION.sub("", line.strip()).strip())
+        elif line.startswith("-P INPUT"):
+            old.append([line])
+        elif line.startswith("-A INPUT") and old:
+            old[-1].append(OLD_NO_CONDITION.sub("", line))
     if rules is not None:
         return Unknown(f"the list of the firewall ends within chain {chain}")
-    if _old_refuses(old):
+    if any(map(_old_refuses, old)):
         refusing.append("iptables, chain INPUT")
     return FirewallFacts(tuple(refusing))
 

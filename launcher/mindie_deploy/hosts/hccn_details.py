@@ -13,6 +13,14 @@ from mindie_deploy.hosts.text import clean, is_ipv4, lines_of, records, whole
 
 DEVICE_PREFIX = re.compile(r"^\s*\[(?:devid|device) (\d+)\]", re.ASCII)
 RECORD = re.compile(r"\s*(\S.*?\d{4})\s+LINK (UP|DOWN)", re.ASCII)
+TIME = re.compile(
+    r"\S+ (?P<month>[A-Z][a-z]{2}) (?P<day>\d{1,2}) (?P<hour>\d{2}):(?P<minute>\d{2}):(?P<second>\d{2})"
+    r" (?P<year>\d{4})",
+    re.ASCII,
+)
+# The device prints English names; strptime and strftime know those of the controller's locale, which Ansible sets.
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+YEARS = range(1970, 2100)  # a clock outside of them was never set, and leaves room to add and subtract
 
 
 @dataclass(frozen=True)
@@ -49,8 +57,12 @@ def link_history(answer: Answer) -> Reading[LinkHistory]:
 
 def device_time(text: str | None) -> datetime | None:
     """Returns a time as the device prints it ("Wed Aug  2 03:09:26 2022"; its own clock, no zone), or None."""
+    found = TIME.fullmatch(" ".join((text or "").split()))
+    if not found or found["month"] not in MONTHS or int(found["year"]) not in YEARS:
+        return None
+    day, hour, minute, second = (int(found[name]) for name in ("day", "hour", "minute", "second"))
     try:
-        return datetime.strptime(" ".join((text or "").split()[1:]), "%b %d %H:%M:%S %Y")
+        return datetime(int(found["year"]), MONTHS.index(found["month"]) + 1, day, hour, minute, second)
     except ValueError:
         return None
 

@@ -23,19 +23,34 @@ KERNEL_FILES = (
 )  # fmt: skip
 KERNEL_SCRIPT = f"grep -asHm1 '' {' '.join(KERNEL_FILES)}; true"
 
-# Chains of nftables that see incoming packets, then those of an older iptables where its table is in use. Nothing is
-# asked of a part that the kernel has not loaded: the question would load it.
+# Chains of nftables that see incoming packets (by iptables where there is no nft), then those of an older iptables
+# where its table is in use. Nothing is asked of a part that the kernel has not loaded: the question would load it.
 FIREWALL_SCRIPT = r"""
-if grep -qs nf_tables /proc/modules "/lib/modules/$(uname -r)/modules.builtin" && command -v nft >/dev/null; then
-    rules=$(nft list ruleset) || exit
-    printf '%s\n' "$rules" | awk '/^table /{print}
-        /^\tchain /{text = ""; wanted = 0; inside = 1}
-        inside{text = text $0 "\n"; if (/hook input/) wanted = 1}
-        inside && /^\t}/{if (wanted) printf "%s", text; inside = 0}'
+list_input() {
+    for tool in "iptables-$1" iptables; do
+        case $("$tool" --version 2>/dev/null) in
+            *nf_tables*) kind=nft;;
+            iptables*) kind=legacy;;
+            *) continue;;
+        esac
+        [ "$kind" != "$1" ] || { "$tool" -S INPUT; return; }
+    done
+    echo "the kernel may have rules of $2, and the host has no program that lists them" >&2
+    return 3
+}
+if grep -qs nf_tables /proc/modules "/lib/modules/$(uname -r)/modules.builtin"; then
+    if command -v nft >/dev/null; then
+        rules=$(nft list ruleset) || exit
+        printf '%s\n' "$rules" | awk '/^table /{print}
+            /^\tchain /{text = ""; wanted = 0; inside = 1}
+            inside{text = text $0 "\n"; if (/hook input/) wanted = 1}
+            inside && /^\t}/{if (wanted) printf "%s", text; inside = 0}'
+    else
+        list_input nft nftables || exit
+    fi
 fi
 if grep -qx filter /proc/net/ip_tables_names 2>/dev/null; then
-    tool=iptables; command -v iptables-legacy >/dev/null && tool=iptables-legacy
-    "$tool" -S INPUT || exit
+    list_input legacy iptables || exit
 fi
 true
 """

@@ -15,6 +15,11 @@ class Unknown:
     reason: str
 
 
+@dataclass(frozen=True)
+class Absent(Unknown):
+    """The file that would hold the value does not exist. There is no value, but that is known."""
+
+
 Reading: TypeAlias = Union[T, Unknown]  # noqa: UP007  (a generic alias; mypy does not take the | form)
 
 

@@ -64,11 +64,21 @@ def _modules(source: FileText | Missing | Unknown) -> tuple[str, ...] | None:
     return tuple(line.split()[0] for line in lines_of(source.text) if line.strip())
 
 
-def _addresses(version_4: FileText | Missing | Unknown, version_6: FileText | Missing | Unknown) -> tuple[str, ...]:
-    """Returns the host's addresses, without loopback and link-local ones.
+def _addresses(
+    version_4: FileText | Missing | Unknown, version_6: FileText | Missing | Unknown
+) -> Reading[tuple[str, ...]]:
+    """Returns the host's addresses, without loopback and link-local ones; unknown where a list is not whole.
 
-    IPv4 from /proc/net/fib_trie, where a local address is a leaf above "/32 host LOCAL"; no program is needed.
+    IPv4 from /proc/net/fib_trie, where a local address is a leaf above "/32 host LOCAL"; no program is needed. A host
+    without IPv6 has no list of it.
     """
+    if isinstance(version_4, Missing):
+        return Unknown(f"{version_4.path} does not exist")
+    for source in (version_4, version_6):
+        if isinstance(source, Unknown):
+            return source
+        if isinstance(source, FileText) and source.truncated:
+            return Unknown(f"{source.path} is longer than what was read")
     found: list[str] = []
     if isinstance(version_4, FileText):
         leaf = ""

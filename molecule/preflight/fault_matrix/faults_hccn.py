@@ -20,7 +20,7 @@ CASES: tuple[Case, ...] = (
     one("no-netdetect", "hccn.netdetect", "warn", host="host3", npu=2),
     one("net-health-fault", "hccn.net-health", "block", npu=0),
     one("hccn-conf-drift", "hccn.conf-live", "warn", host="host1", npu=1),
-    one("hccn-conf-missing", "hccn.conf-present", "block", kind="unknown"),
+    one("hccn-conf-missing", "hccn.conf-present", "block"),
     one("speed-100g", "hccn.speed-200g", "block", host="host3", npu=2),
     one("mtu-mismatch", "hccn.mtu-uniform", "warn", npu=3),
     one("optical-dark", "hccn.optical", "warn", host="host1", npu=1),

@@ -17,7 +17,7 @@ GONE: tuple[Case, ...] = (
     one("device-node-missing", "devices.davinci", "block", npu=2),
     one("manager-node-missing", "devices.manager", "block"),
     one("hdc-node-missing", "devices.svm-hdc", "block", host="host3"),
-    one("install-info-missing", "install-info", "block", kind="unknown"),
+    one("install-info-missing", "install-info", "block"),
 )
 STATE: tuple[Case, ...] = first_trip(
     one("other-chip", "npu.chip-uniform", "block", host="host3", npu=1),
@@ -38,7 +38,7 @@ STATE: tuple[Case, ...] = first_trip(
     one("driver-version", "driver.uniform", "block", host="host3"),
     one("driver-upgraded", "driver.uniform", "block"),
     one("driver-upgraded", "driver.files-match", "warn", hosts=HOSTS, name="driver-upgraded-everywhere"),
-    one("driver-version-file-missing", "driver.version", "block", kind="unknown"),
+    one("driver-version-file-missing", "driver.version", "block"),
     one("driver-old", "driver.version", "warn", hosts=HOSTS, name="driver-old-everywhere"),
     one("firmware-incompatible", "firmware.compat", "block", host="host1", at={"host1": NPUS}),
     one("firmware-other", "firmware.version", "warn", host="host3", npu=2),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 
-from mindie_deploy.hosts.facts import HostFacts, PathState, Unknown
+from mindie_deploy.hosts.facts import Absent, HostFacts, PathState, Unknown
 from mindie_deploy.preflight.context import Context
 from mindie_deploy.preflight.finding import Problem
 from mindie_deploy.preflight.registry import check
@@ -78,7 +78,6 @@ def svm_hdc(host: HostFacts, context: Context) -> Iterator[Problem]:
     title="the driver's installation record does not fit",
     severity="block",
     command="/etc/ascend_install.info",
-    needs=("install_info",),
     caused_by=("driver.version",),
     why="The container mounts this file, and CANN in it looks the driver's place up there. The driver itself is "
     f"mounted from {ASCEND}/driver.",
@@ -86,7 +85,16 @@ def svm_hdc(host: HostFacts, context: Context) -> Iterator[Problem]:
     source="npu-smi's public source: check_file; GPUStack's tutorial",
 )
 def install_info(host: HostFacts, context: Context) -> Iterator[Problem]:
+    if isinstance(host.install_info, Absent):
+        title = "the driver's installation record is missing"
+        remedy = (
+            f"Install the driver again with its default path {ASCEND}, as root: that writes the record. Until it is "
+            "there, start no container: the engine would make an empty directory in its place."
+        )
+        yield Problem(host.name, host.install_info.reason, title=title, remedy=remedy)
+        return
     if isinstance(host.install_info, Unknown):
+        yield Problem(host.name, host.install_info.reason, kind="unknown")
         return
     path = host.install_info.get(INSTALL_PATH, "").strip()
     if not path:

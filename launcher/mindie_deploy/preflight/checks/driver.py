@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from mindie_deploy.hosts.facts import NOT_COLLECTED, HostFacts, NpuBoard, Reading, Unknown, VersionFile
+from mindie_deploy.hosts.facts import NOT_COLLECTED, Absent, HostFacts, NpuBoard, Reading, Unknown, VersionFile
 from mindie_deploy.preflight.context import Context, known
 from mindie_deploy.preflight.finding import Problem
 from mindie_deploy.preflight.majority import odd_hosts, odd_npus, split
@@ -23,14 +23,23 @@ ADVISED_DRIVER = "24.1.rc2"  # MindIE's FAQ; the DeepSeek-V3 README names 24.1.0
     title="the NPU driver is missing or older than MindIE advises",
     severity="block",
     command=DRIVER_FILE,
-    needs=("driver",),
     why="CANN in the image calls the host's driver. MindIE's FAQ names drivers before 24.1.RC2 as the cause of failing "
     "and vanishing processes. No complete public table of MindIE and driver versions is known.",
     remedy="Install or upgrade the driver and firmware package (HDK), the same on all hosts, and reboot.",
     source="MindIE's FAQ (driver 24.1.RC2 or later advised); DeepSeek-V3 README (HDK 24.1.0)",
 )
 def driver_version(host: HostFacts, context: Context) -> Iterator[Problem]:
+    if isinstance(host.driver, Absent):
+        title = "the NPU driver is not there, or its version.info is missing"
+        remedy = (
+            "npu-smi info tells whether a driver runs, Driver_Install_Path_Param in /etc/ascend_install.info where it "
+            "was installed. Install the driver and firmware package (HDK) of the other hosts, and reboot: also where "
+            "only the file was lost, because nothing else names the version that is installed."
+        )
+        yield Problem(host.name, host.driver.reason, title=title, remedy=remedy)
+        return
     if isinstance(host.driver, Unknown):
+        yield Problem(host.name, host.driver.reason, kind="unknown")
         return
     version, advised = parse_version(host.driver.version), parse_version(ADVISED_DRIVER)
     if version is None:

@@ -185,7 +185,7 @@ def clock(host: HostFacts, context: Context) -> Iterator[Problem]:
     for index, history in known_hccn(host, context, "link_history").items():
         now = device_time(history.now)
         if now is not None and abs(now - own) > LONGEST_ZONE:
-            yield Problem(host.name, f"{history.now}, the host's own clock says {own:%a %b %d %H:%M:%S %Y} UTC", index)
+            yield Problem(host.name, f"{history.now}, the host's own clock says {own:%Y-%m-%d %H:%M:%S} UTC", index)
 
 
 @check(

@@ -32,13 +32,16 @@ def address_present(host: HostFacts, context: Context) -> Iterator[Problem]:
     address = _address(host, context)
     if address is None or isinstance(host.system, Unknown):
         return
+    own = host.system.addresses
     if ipaddress.ip_address(address).is_loopback:
         if len(context.hosts) > 1:
             yield Problem(host.name, f"{address} leads every host to itself", title="the address is no host's own")
-    elif not host.system.addresses:
+    elif isinstance(own, Unknown):
+        yield Problem(host.name, own.reason, kind="unknown")
+    elif not own:
         yield Problem(host.name, "the host shows no addresses", kind="unknown")
-    elif ipaddress.ip_address(address) not in {ipaddress.ip_address(text) for text in host.system.addresses}:
-        yield Problem(host.name, f"{address} is not among {', '.join(host.system.addresses[:8])}")
+    elif ipaddress.ip_address(address) not in {ipaddress.ip_address(text) for text in own}:
+        yield Problem(host.name, f"{address} is not among {', '.join(own[:8])}")
 
 
 @check(
@@ -99,7 +102,11 @@ def named(host: HostFacts, context: Context) -> Iterator[Problem]:
         if hccl and not _hccl_fits(hccl, kernel.interfaces):
             yield Problem(host.name, f"{HCCL}={hccl} fits none of {', '.join(sorted(kernel.interfaces)[:8])}")
     addresses = host.system.addresses if isinstance(host.system, SystemFacts) else ()
-    if address and addresses and _as_kernel(address) not in addresses:
+    if not address:
+        return
+    if isinstance(addresses, Unknown):
+        yield Problem(host.name, addresses.reason, kind="unknown")
+    elif addresses and _as_kernel(address) not in addresses:
         yield Problem(host.name, f"{HCCL_ADDRESS}={address} is no address of the host")
 
 
