@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
+import random
 import tarfile
+import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +18,8 @@ from mindie_deploy.errors import UsageError
 from mindie_deploy.preflight.saved import INDEX, Saved
 from mindie_deploy.runs import bundle
 from mindie_deploy.runs.bundle import files_below, read_saved, write_bundle
-from mindie_deploy.runs.redaction import scrub
+from mindie_deploy.runs.redaction import Redactor
+from mindie_deploy.runs.scrub import scrub
 from tests.preflight.builders import hosts_of, settings
 
 SAVED = Saved(settings(), tuple(hosts_of({"host1": 1, "host2": 2})), {"host1": {}, "host2": {}})
@@ -112,6 +117,65 @@ def test_links_and_huge_members_are_not_read(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(bundle, "MOST_MEMBERS", 2)
     with pytest.raises(UsageError, match="more than 2"):
         read_saved(archive(tmp_path / "many", {str(number): b"" for number in range(3)}))
+
+
+def test_a_huge_member_that_is_none_of_ours_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever sizes the archive claims: one member, many, or the long name of one, which is read before its size."""
+    monkeypatch.setattr(bundle, "LARGEST_TOTAL", 10 * bundle.LARGEST_MEMBER)
+    monkeypatch.setattr(bundle, "LARGEST_MEMBER", 100_000)
+    with pytest.raises(UsageError, match="too large"):
+        read_saved(archive(tmp_path / "one", {"other": bytes(200_000)}))
+    long_name = archive(tmp_path / "name", {"x" * 150_000: b""})
+    with pytest.raises(UsageError, match="too large"):
+        read_saved(long_name)
+    monkeypatch.setattr(bundle, "LARGEST_TOTAL", 150_000)
+    with pytest.raises(UsageError, match="too large"):
+        read_saved(archive(tmp_path / "two", {"other": bytes(90_000), "another": bytes(90_000)}))
+
+
+def test_only_as_much_is_unpacked_as_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The header of a member may claim any size: what counts is what has been read."""
+    monkeypatch.setattr(bundle, "LARGEST_TOTAL", 4 * 1024 * 1024)
+    source = archive(tmp_path / "zeros", {str(number): bytes(1024 * 1024) for number in range(64)})
+    tracemalloc.start()
+    with pytest.raises(UsageError, match="too large"):
+        read_saved(source)
+    assert tracemalloc.get_traced_memory()[1] < 16 * 1024 * 1024
+    tracemalloc.stop()
+
+
+def test_a_bundle_that_somebody_has_unpacked_to_a_tar_is_read(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "b.tar.gz", FILES, str)
+    (tmp_path / "b.tar").write_bytes(gzip.decompress((tmp_path / "b.tar.gz").read_bytes()))
+    assert read_saved(tmp_path / "b.tar") == SAVED
+
+
+def test_damaged_archives_are_refused(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "b.tar.gz", FILES, str)
+    whole = (tmp_path / "b.tar.gz").read_bytes()
+    chance = random.Random(1)
+    for _ in range(200):
+        broken = bytearray(whole)
+        broken[chance.randrange(len(broken))] ^= 1 << chance.randrange(8)
+        (tmp_path / "broken").write_bytes(broken)
+        with contextlib.suppress(UsageError):
+            read_saved(tmp_path / "broken")
+
+
+def test_a_bundle_with_secrets_is_still_a_bundle(tmp_path: Path) -> None:
+    """The facts of a host hold JSON in JSON, and a known secret may look like a part of it."""
+    image = json.dumps([{"Id": "sha256:" + "b" * 64, "Config": {"Env": ["MODEL_ACCESS_KEY=abcdefgh"]}}])
+    items = {"engine/image": {"status": 0, "stdout": f"{image}\n", "x_password": None}, "n": {"seconds": 12345.5}}
+    saved = Saved(SAVED.settings, SAVED.hosts, {"host1": {"collection": {"items": items}}, "host2": {}})
+    files = {f"facts/{name}": json.dumps(document) for name, document in saved.documents().items()}
+    target = tmp_path / "b.tar.gz"
+    write_bundle(target, files, Redactor(["12345", '": {"']))
+
+    found = read_saved(target)
+    assert b"abcdefgh" not in gzip.decompress(target.read_bytes())
+    told: Any = found.answers["host1"]["collection"]
+    assert told["items"]["n"] == {"seconds": 12345.5} and told["items"]["engine/image"]["x_password"] is None
+    assert json.loads(told["items"]["engine/image"]["stdout"])[0]["Id"] == "sha256:" + "b" * 64
 
 
 def test_a_bundle_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from mindie_deploy.errors import UsageError
 from mindie_deploy.runs.records import KEPT_RUNS, RunRecord, runs_directory
-from mindie_deploy.runs.redaction import Redactor, is_secret_name, secrets_of
+from mindie_deploy.runs.redaction import Redactor, secrets_of
+from mindie_deploy.runs.secret_names import is_secret_name
 
 
 def test_records_lie_in_the_state_directory() -> None:
@@ -74,3 +75,11 @@ def test_secrets_are_found_by_name_and_hidden_in_all_their_forms(tmp_path: Path)
     record = RunRecord.create("up", tmp_path)
     record.redact = redact
     assert "hf_1234" not in record.write("x.txt", "hf_1234").read_text()
+
+
+def test_a_secret_of_digits_breaks_no_file_of_a_record(tmp_path: Path) -> None:
+    record = RunRecord.create("up", tmp_path)
+    record.redact = Redactor(['": "', "1234"])
+    record.note(pid=912345, started=1.1234, words="it is 1234")
+    told = json.loads((record.directory / "run.json").read_text())
+    assert (told["pid"], told["started"], told["words"]) == (912345, 1.1234, "it is ********")

@@ -12,14 +12,13 @@ from typing import Annotated
 
 import typer
 
+from mindie_deploy.cli.files import require_writable
 from mindie_deploy.cli.launch import judged
 from mindie_deploy.cli.options import InventoryOption, JsonOption, LimitOption, VerboseOption
 from mindie_deploy.cli.session import session
 from mindie_deploy.cli.terminal import duration
-from mindie_deploy.errors import UsageError
 from mindie_deploy.preflight.sizes import size_text
 from mindie_deploy.runs.bundle import files_below, write_bundle
-from mindie_deploy.runs.redaction import scrub
 
 
 def bundle(
@@ -37,8 +36,7 @@ def bundle(
     `mindie-deploy check --from ARCHIVE` judges it again, anywhere.
     """
     target = output or Path(f"mindie-deploy-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.tar.gz")
-    if target.is_dir() or not target.parent.is_dir():
-        raise UsageError(f"{target} is no file that can be written", "name a file in a directory that exists")
+    require_writable(target)
     with session("bundle", inventory, as_json=as_json, verbose=verbose) as one:
         place = one.record.directory / "bundle"
         try:
@@ -50,7 +48,7 @@ def bundle(
                 "report.txt": report.to_text(),
                 "versions.json": json.dumps({**versions, "python": sys.version}, indent=1) + "\n",
             }
-            write_bundle(target, files, lambda text: scrub(one.record.redact(text)))
+            write_bundle(target, files, one.record.redact)
         finally:
             shutil.rmtree(place, ignore_errors=True)
         size = target.stat().st_size

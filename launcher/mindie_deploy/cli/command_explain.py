@@ -20,7 +20,8 @@ from mindie_deploy.mindie.error_catalogue import FAULTS
 from mindie_deploy.mindie.exit_statuses import EXIT_STATUSES
 from mindie_deploy.preflight.explain import explain as explain_check
 from mindie_deploy.preflight.registry import all_checks
-from mindie_deploy.runs.redaction import HIDDEN, is_secret_name
+from mindie_deploy.runs.redaction import HIDDEN
+from mindie_deploy.runs.secret_names import is_secret_name
 from mindie_deploy.runs.settings_files import places_of
 
 config = typer.Typer(help="Look at the settings.", no_args_is_help=True)

@@ -11,34 +11,42 @@ Reading takes members into memory within limits and writes nothing: an archive m
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
 import os
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
+from typing import IO, cast
 
 from mindie_deploy.errors import UsageError
 from mindie_deploy.preflight.saved import Saved, from_documents
+from mindie_deploy.runs.limited import Limited
+from mindie_deploy.runs.scrub_json import scrub_json
 
 ROOT = "mindie-deploy-bundle"
 FACTS = "facts"
 MANIFEST = "MANIFEST"
 LARGEST_MEMBER = 64 * 1024 * 1024  # bytes; what one host says is 1 to 2 MB
-LARGEST_TOTAL = 1024 * 1024 * 1024
+LARGEST_TOTAL = 1024 * 1024 * 1024  # of what is unpacked
+GZIP_MAGIC = b"\x1f\x8b"
+BROKEN = (OSError, tarfile.TarError, zlib.error, EOFError, TypeError, ValueError, RecursionError, OverflowError)
 MOST_MEMBERS = 10_000
 REMEDY = "make a bundle with `mindie-deploy bundle`, or name the directory of a run's record"
 
 
-def write_bundle(target: Path, files: Mapping[str, str], clean: Callable[[str], str]) -> None:
+def write_bundle(target: Path, files: Mapping[str, str], redact: Callable[[str], str]) -> None:
     """Writes the files (text by name) as a .tar.gz, beside its place and then renamed; readable by its owner only.
 
-    `clean` takes secrets out of every text. Times and owners are left out, so that the same files make the same
-    archive. Raises UsageError when it cannot be written.
+    `redact` takes known secrets out of a text; what looks like one is taken out of every file, and JSON stays JSON.
+    Times and owners are left out, so that the same files make the same archive. Raises UsageError when it cannot be
+    written.
     """
-    contents = {name: clean(text).encode() for name, text in sorted(files.items())}
+    contents = {name: scrub_json(text, redact).encode() for name, text in sorted(files.items())}
     lines = [f"{hashlib.sha256(content).hexdigest()}  {len(content)}  {name}" for name, content in contents.items()]
     contents[MANIFEST] = ("\n".join(lines) + "\n").encode()
     beside = None
@@ -74,7 +82,7 @@ def read_saved(source: Path) -> Saved:
         raise
     except KeyError as error:
         raise UsageError(f"{source}: {error} is not in it", REMEDY) from error
-    except (OSError, tarfile.TarError, EOFError, TypeError, ValueError, RecursionError, OverflowError) as error:
+    except BROKEN as error:
         raise UsageError(f"{source} is no bundle of mindie-deploy: {str(error)[:300]}", REMEDY) from error
 
 
@@ -84,20 +92,23 @@ def _texts_of_directory(source: Path) -> dict[str, str]:
 
 
 def _texts_of_archive(source: Path) -> dict[str, str]:
-    """Reads the members below facts/. Names, kinds and sizes are looked at before anything is read."""
+    """Reads the members below facts/. What an archive unpacks to is counted while it is read, whatever it says."""
     texts: dict[str, str] = {}
-    total = 0
-    with tarfile.open(source, mode="r:*") as archive:
-        for count, member in enumerate(archive):
-            if count >= MOST_MEMBERS:
-                raise UsageError(f"{source} has more than {MOST_MEMBERS} members", REMEDY)
-            parts = PurePosixPath(member.name).parts
-            if len(parts) != 3 or parts[:2] != (ROOT, FACTS) or not member.isreg():
-                continue
-            total += member.size
-            if member.size > LARGEST_MEMBER or total > LARGEST_TOTAL:
-                raise UsageError(f"{source}: {member.name[:200]} is too large for what a host says", REMEDY)
-            stream = archive.extractfile(member)
-            if stream is not None:
-                texts[parts[2]] = stream.read(LARGEST_MEMBER).decode()
+    with source.open("rb") as file:
+        packed = file.read(2) == GZIP_MAGIC
+        file.seek(0)
+        unpacked = gzip.GzipFile(fileobj=file) if packed else file
+        limited = cast(IO[bytes], Limited(unpacked, LARGEST_MEMBER, LARGEST_TOTAL))  # as much of one as tarfile uses
+        with tarfile.open(fileobj=limited, mode="r:") as archive:
+            for count, member in enumerate(archive):
+                if count >= MOST_MEMBERS:
+                    raise UsageError(f"{source} has more than {MOST_MEMBERS} members", REMEDY)
+                if member.size > LARGEST_MEMBER:
+                    raise UsageError(f"{source}: {member.name[:200]} is too large for what a host says", REMEDY)
+                parts = PurePosixPath(member.name).parts
+                if len(parts) != 3 or parts[:2] != (ROOT, FACTS) or not member.isreg():
+                    continue
+                stream = archive.extractfile(member)
+                if stream is not None:
+                    texts[parts[2]] = stream.read(LARGEST_MEMBER).decode()
     return texts

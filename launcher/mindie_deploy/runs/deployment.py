@@ -15,8 +15,9 @@ from mindie_deploy.mindie.validated import validated
 from mindie_deploy.plain import plain
 from mindie_deploy.runs.environment import without_prompts
 from mindie_deploy.runs.inventory import Inventory, inventory_sources, read_inventory
-from mindie_deploy.runs.redaction import Redactor, is_secret_name, secrets_of
+from mindie_deploy.runs.redaction import Redactor, secrets_of
 from mindie_deploy.runs.result import RunResult
+from mindie_deploy.runs.secret_names import is_secret_name
 from mindie_deploy.runs.settings_files import places_of
 
 

@@ -78,11 +78,12 @@ class RunRecord:
         self.write("run.json", json.dumps(self._notes, indent=2, default=str) + "\n")
 
     def write(self, name: str, text: str) -> Path:
-        """Writes a small file of the record. Returns its path."""
+        """Writes a small file of the record; one that is called .json must be JSON, and stays it. Returns its path."""
+        redacted = f"{self.redact.json(text, indent=2).rstrip()}\n" if name.endswith(".json") else self.redact(text)
         path = self.directory / name
         handle, beside = tempfile.mkstemp(prefix=f".{name}.", dir=self.directory)
         with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.write(self.redact(text))
+            out.write(redacted)
         Path(beside).rename(path)
         return path
 

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from mindie_deploy.runs.secret_names import is_secret_name
 
 HIDDEN = "********"
-SECRET_NAME = re.compile(
-    r"pass(word|wd|phrase)?$|password|passphrase|secret|token$|api_?key|access_?key|credential|vault_pass",
-    re.IGNORECASE,
-)
-# Settings whose names look secret and whose values are not: numbers of tokens, paths of files.
-NOT_SECRET_NAME = re.compile(r"(_file|_path|_tokens|_timeout)$|^mindie_.*token", re.IGNORECASE)
 # Shorter values would hide pieces of ordinary words and numbers.
 SHORTEST = 4
 
@@ -39,10 +35,12 @@ class Redactor:
     def __call__(self, text: str) -> str:
         return text if self._empty else self._pattern.sub(HIDDEN, text)
 
+    def json(self, text: str, indent: int | None = None) -> str:
+        """Replaces them in the texts of a JSON document, which stays one: in a number they would break it.
 
-def is_secret_name(name: str) -> bool:
-    """Tells whether a variable of this name holds a secret."""
-    return bool(SECRET_NAME.search(name)) and not NOT_SECRET_NAME.search(name)
+        `indent` is that of json.dumps. Raises ValueError for a text that is no JSON.
+        """
+        return text if self._empty else json.dumps(_replaced(json.loads(text), self), indent=indent, ensure_ascii=False)
 
 
 def secrets_of(variables: Mapping[str, object], *, inside_secret: bool = False) -> Iterator[str]:
@@ -58,26 +56,10 @@ def secrets_of(variables: Mapping[str, object], *, inside_secret: bool = False) 
             yield from secrets_of({f"{name}.{index}": item for index, item in enumerate(value)}, inside_secret=secret)
 
 
-# What looks like a secret in the text of others: logs, configurations, what hosts printed.
-_FOREIGN = (
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), HIDDEN),
-    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {HIDDEN}"),
-    (re.compile(r"(?i)(://[^\s/:@\"']*):[^\s/@\"']+@"), rf"\1:{HIDDEN}@"),
-    (
-        re.compile(
-            r"(?i)([\w.-]*(?:password|passwd|passphrase|secret|api_?key|access_?key|credential|auth_?token|"
-            r"access_?token|hf_token)[\w.-]*[\"']?\s*[=:]\s*[\"']?)([^\s\"',}\]]{4,})"
-        ),
-        rf"\1{HIDDEN}",
-    ),
-)
-
-
-def scrub(text: str) -> str:
-    """Returns text without what looks like a secret: private keys, passwords in addresses, tokens behind their names.
-
-    For text that others wrote and that leaves the house; it hides rather too much than too little.
-    """
-    for pattern, hidden in _FOREIGN:
-        text = pattern.sub(hidden, text)
-    return text
+def _replaced(value: object, change: Callable[[str], str]) -> object:
+    """Returns a JSON value with all its texts changed."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {change(key): _replaced(item, change) for key, item in value.items()}
+    return [_replaced(item, change) for item in value] if isinstance(value, list) else value

@@ -86,7 +86,7 @@ def run_playbook(
             log.write(record.redact(f"# {path} {'(check mode)' if check else ''}\n"))
 
             def keep(event: Event) -> None:
-                events.write(record.redact(json.dumps(event.to_dict(), ensure_ascii=False, default=str)) + "\n")
+                events.write(record.redact.json(json.dumps(event.to_dict(), ensure_ascii=False, default=str)) + "\n")
                 # What is written survives a launcher that is killed.
                 events.flush()
                 if event.stdout:
