@@ -157,7 +157,8 @@ def read_directory(path):
             entry.update(kind=kind_of(info.st_mode), size=info.st_size, mode="%04o" % stat.S_IMODE(info.st_mode))
             entry.update(uid=info.st_uid, gid=info.st_gid)
         except OSError as problem:
-            entry["error"] = problem.strerror
+            # A link may lead nowhere; what a listing names and may not be looked at is there.
+            entry.update(error=problem.strerror, exists=problem.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
         answer["entries"].append(entry)
     return answer
 

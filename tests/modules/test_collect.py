@@ -206,6 +206,8 @@ def test_stat_directory_and_disk(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("123")
     (tmp_path / "b").symlink_to("a")
     (tmp_path / "c").symlink_to("nowhere")
+    (tmp_path / "d").symlink_to("d")
+    (tmp_path / "e").symlink_to("e" * 300)
     answers = collect(
         {
             "key": "stat",
@@ -223,7 +225,8 @@ def test_stat_directory_and_disk(tmp_path: Path) -> None:
     assert states["null"]["kind"] == "char" and states["null"]["device"] == [1, 3]
     entries = {entry["name"]: entry for entry in answers["directory"]["entries"]}
     assert entries["b"]["size"] == 3 and entries["b"]["link"] and entries["b"]["kind"] == "file"
-    assert "error" in entries["c"]
+    assert entries["c"]["error"] and entries["c"]["exists"] is entries["d"]["exists"] is False
+    assert entries["e"]["error"] and entries["e"]["exists"] is True  # refused for another reason: it may be there
     assert answers["none"]["exists"] is False
     assert answers["disk"]["ancestor"] == str(tmp_path) and answers["disk"]["total_bytes"] > 0
     assert answers["disk"]["filesystem"]

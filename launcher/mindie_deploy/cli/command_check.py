@@ -42,7 +42,7 @@ def check(
         if inventory or limit:
             raise UsageError("--from judges what was saved: it takes no inventory and no --limit", "leave them out")
         terminal = Terminal(as_json=as_json)
-        report = read_saved(saved).report()
+        report = _judged(saved)
         _tell(terminal, report, files)
         require_launchable(report)
         return
@@ -51,6 +51,17 @@ def check(
         _tell(one.terminal, report, files)
         one.terminal.note(f"checked in {duration(one.elapsed)}", "dim")
         require_launchable(report)
+
+
+def _judged(source: Path) -> Report:
+    """Judges what was saved. Raises UsageError where it is of no form that can be judged: it may come from anybody."""
+    saved = read_saved(source)
+    try:
+        return saved.report()
+    except Exception as error:
+        words = f"{source} cannot be judged: {type(error).__name__}: {str(error)[:300]}"
+        remedy = "make it again with `mindie-deploy bundle`; if that made it and nobody changed it, report this"
+        raise UsageError(words, remedy) from error
 
 
 def _tell(terminal: Terminal, report: Report, files: Mapping[Path, Callable[[Report], str]]) -> None:

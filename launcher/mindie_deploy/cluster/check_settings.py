@@ -9,6 +9,7 @@ from pydantic import field_validator
 
 from mindie_deploy.cluster.schema import SettingGroup, setting
 
+MOST_BYTES = 10**18  # more than any file system has
 CHECK_ID = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 
 
@@ -117,6 +118,7 @@ class CheckSettings(SettingGroup):
         "Free space of the engine's disk below which it is mentioned, the image being there.",
         unit="bytes",
         ge=0,
+        le=MOST_BYTES,
         why="practice: logs and the container's own files grow",
     )
     image_disk_bytes: int = setting(
@@ -124,10 +126,11 @@ class CheckSettings(SettingGroup):
         "Free space of the engine's disk for loading the image where no host has it yet to tell its size.",
         unit="bytes",
         ge=0,
+        le=MOST_BYTES,
         why="practice: images of MindIE have 15 to 20 GB",
     )
     weights_disk_bytes: int = setting(
-        0, "Free disk that the weights need; 0: derived from their size.", unit="bytes", ge=0
+        0, "Free disk that the weights need; 0: derived from their size.", unit="bytes", ge=0, le=MOST_BYTES
     )
     checks_skip: list[str] = setting(
         [], "Checks that are not run.", accepts="a list of check ids", example='["os.time-skew"]'

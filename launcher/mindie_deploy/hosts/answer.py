@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from mindie_deploy.hosts.facts import Unknown
 from mindie_deploy.hosts.text import excerpt
 
+LARGEST = 2**63 - 1  # what a host counts: sizes, inodes, identifiers
+LATEST = 4_102_444_800.0  # the year 2100, in seconds since 1970
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -65,18 +68,17 @@ def command(collection: Mapping[str, object], key: str) -> Answer | Unknown:
     item = entry(collection, key)
     if isinstance(item, Unknown):
         return item
-    status = item.get("status")
+    status = number_of(item.get("status"))
     if item.get("error") or item.get("timed_out"):
         return Unknown(f"{key}: {text_of(item.get('error')) or 'no answer in time'}")
-    if not isinstance(status, int) or isinstance(status, bool):
+    if status is None:
         return Unknown(f"{key}: the answer has no exit status")
-    seconds = item.get("seconds")
     return Answer(
         status=status,
         stdout=finished_lines(text_of(item.get("stdout"))),
         stderr=text_of(item.get("stderr")),
         truncated=item.get("truncated") is True,
-        seconds=float(seconds) if isinstance(seconds, (int, float)) else 0.0,
+        seconds=seconds_of(item.get("seconds")) or 0.0,
     )
 
 
@@ -107,5 +109,12 @@ def text_of(value: object) -> str:
 
 
 def number_of(value: object) -> int | None:
-    """Returns a whole number, or None for anything else (a truth value is no number)."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    """Returns a whole number, or None for anything else: a truth value, or more than any host can count."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST else None
+
+
+def seconds_of(value: object) -> float | None:
+    """Returns a duration or a time since 1970 in seconds, or None for anything else, also for times after 2100."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if 0 <= value < LATEST else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mindie_deploy.hosts.answer import seconds_of
 from mindie_deploy.hosts.facts import ClockFacts, Reading, Unknown
 
 STEP_S = 1.0  # a clock that ran differently from the steady one by more than this was set during the collection
@@ -18,8 +19,8 @@ def clock(
     collection: Mapping[str, object], requested_at: float | None, answered_at: float | None
 ) -> Reading[ClockFacts]:
     """Returns the skew in seconds (positive: the host is ahead), or why there is none."""
-    started, finished = seconds(collection.get("started")), seconds(collection.get("finished"))
-    lasted = seconds(collection.get("seconds"))
+    started, finished = seconds_of(collection.get("started")), seconds_of(collection.get("finished"))
+    lasted = seconds_of(collection.get("seconds"))
     if requested_at is None or answered_at is None:
         return Unknown("the controller's times of this collection are not known")
     if started is None or finished is None:
@@ -30,10 +31,3 @@ def clock(
     if lowest > highest + TOLERANCE_S:
         return Unknown("the times contradict each other: a clock was set while the collection ran")
     return ClockFacts(skew_s=(lowest + highest) / 2, uncertainty_s=max(0.0, (highest - lowest) / 2))
-
-
-def seconds(value: object) -> float | None:
-    """Returns a time that is a finite number, or None."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value) if abs(value) < 1e12 else None

@@ -139,7 +139,7 @@ def net_health(answer: Answer) -> Reading[str]:
 
 def tls(answer: Answer, device: int | None = None) -> Reading[bool | None]:
     """Reads the switch of `-tls -g`; None where there is no certificate store, and so no TLS."""
-    found = re.findall(r"^[ \t]*dev_id:(\d+), tls switch\[([01])\]", clean(answer.stdout), re.MULTILINE | re.ASCII)
+    found = re.findall(r"^[ \t]*dev_id:(\d{1,9}), tls switch\[([01])\]", clean(answer.stdout), re.MULTILINE | re.ASCII)
     if len(found) == 1 and (device is None or int(found[0][0]) == device):
         return bool(found[0][1] == "1")
     if not found and trouble(answer) in (Trouble.NO_CERTIFICATE, Trouble.UNSUPPORTED):

@@ -13,7 +13,7 @@ from mindie_deploy.hosts.facts import EccCounts, NpuProcess, Unknown
 from mindie_deploy.hosts.npu_smi import refusal
 from mindie_deploy.hosts.text import excerpt, lines_of, records, whole
 
-PROCESS = re.compile(r"Process id:\s*(\d+)\s+Process name:(.*?)\s*Process memory\(MB\):\s*(\d+)", re.ASCII)
+PROCESS = re.compile(r"Process id:\s*(\d{1,18})\s+Process name:(.*?)\s*Process memory\(MB\):\s*(\d{1,18})\b", re.ASCII)
 NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?")
 
 

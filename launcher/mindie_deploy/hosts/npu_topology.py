@@ -15,6 +15,7 @@ from mindie_deploy.hosts.npu_smi import refusal
 from mindie_deploy.hosts.text import excerpt, lines_of
 
 CELL_WIDTH = 11
+LONGEST_NAME = len("NPU") + 5
 UNKNOWN_PAIR = "NA"  # what the newer build prints; the older one leaves the cell blank
 WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 WHAT = "npu-smi info -t topo"
@@ -44,6 +45,8 @@ def topology(answer: Answer) -> Topology | Unknown:
     if start is None:
         return Unknown(f"{WHAT}: no matrix: {excerpt(answer.stdout) or 'it printed nothing'}")
     names = re.findall(r"NPU\d+|NIC\d+", lines[start])
+    if any(len(name) > LONGEST_NAME for name in names):
+        return Unknown(f"{WHAT}: a heading of no known form: {excerpt(lines[start])}")
     npus = [name for name in names if name.startswith("NPU")]
     pairs: dict[tuple[int, int], str] = {}
     affinity: dict[int, str] = {}

@@ -21,7 +21,7 @@ from mindie_deploy.hosts import (
     ports,
 )
 from mindie_deploy.hosts.answer import Answer
-from mindie_deploy.hosts.clock import clock, seconds
+from mindie_deploy.hosts.clock import clock
 from mindie_deploy.hosts.facts import (
     DiskFacts,
     EccCounts,
@@ -119,7 +119,7 @@ def _board(told: _Collected, npu: int) -> Reading[NpuBoard]:
 
 def _collected_at(collection: Mapping[str, object]) -> Reading[float]:
     """Returns the host's clock at the beginning of the collection."""
-    started = seconds(collection.get("started"))
+    started = answers.seconds_of(collection.get("started"))
     return Unknown("the collection has no times of the host") if started is None else started
 
 

@@ -12,8 +12,16 @@ INDEX_NAME = "model.safetensors.index.json"
 CONFIGURATION_NAME = "config.json"
 
 
+def is_of_the_model(name: str) -> bool:
+    """Whether a file is the model's: not hidden, and none of the notes and pictures that come along."""
+    return not name.startswith(".") and name.endswith((".safetensors", ".json", ".py", ".model", ".jinja"))
+
+
 def weights(collection: Mapping[str, object], path: str) -> Reading[WeightsFacts]:
-    """Reads the directory listing and config.json. A directory that does not exist is an answer."""
+    """Reads the directory listing and config.json. A directory that does not exist is an answer.
+
+    Files that the host could not look at are there all the same: with one of the model among them nothing is known.
+    """
     item = entry(collection, "weights")
     if isinstance(item, Unknown):
         return item
@@ -26,6 +34,10 @@ def weights(collection: Mapping[str, object], path: str) -> Reading[WeightsFacts
         return Unknown(f"{path}: {text_of(item.get('error')) or 'the answer has no entries'}")
     if item.get("truncated"):
         return Unknown(f"{path} has too many entries")
+    if hidden := _not_seen(entries):
+        name, reason = hidden[0]
+        count = f"{len(hidden)} files" if len(hidden) > 1 else "a file"
+        return Unknown(f"{count} of {path} cannot be looked at ({name}: {reason})")
     sizes, modes = _sizes(item)
     return WeightsFacts(
         path=path,
@@ -54,6 +66,16 @@ def _sizes(item: Mapping[str, object] | Unknown) -> tuple[dict[str, int], dict[s
             sizes[name] = size
             modes[name] = text_of(record.get("mode"))
     return sizes, modes
+
+
+def _not_seen(entries: list[object]) -> list[tuple[str, str]]:
+    """Returns the model's files that are there and were refused, each with the reason (NFS with root_squash)."""
+    return [
+        (name, text_of(record.get("error")))
+        for record in entries
+        if isinstance(record, Mapping) and record.get("error") and record.get("exists") is not False
+        if is_of_the_model(name := text_of(record.get("name")))
+    ]
 
 
 def configuration(source: FileText | Missing | Unknown) -> Reading[dict[str, object]]:

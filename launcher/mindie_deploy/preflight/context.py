@@ -12,7 +12,7 @@ from mindie_deploy.cluster.names import DEPLOYMENT_LABEL, container_name
 from mindie_deploy.cluster.settings import Settings
 from mindie_deploy.hosts.facts import NOT_COLLECTED, ContainerFacts, HostFacts, Npu, Reading, Unknown
 
-NPU_NODE = re.compile(r"/dev/davinci(\d+)")
+NPU_NODE = re.compile(r"/dev/davinci(\d{1,9})", re.ASCII)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mindie_deploy.cluster.settings import Settings
+from mindie_deploy.hosts.answer import seconds_of
 from mindie_deploy.hosts.facts import HostFacts
 from mindie_deploy.hosts.read import read
 from mindie_deploy.preflight.finding import Unreachable
@@ -27,8 +28,8 @@ def facts_of(
         name,
         collection,
         settings,
-        requested_at=_time(collected.get("requested_at")),
-        answered_at=_time(collected.get("answered_at")),
+        requested_at=seconds_of(collected.get("requested_at")),
+        answered_at=seconds_of(collected.get("answered_at")),
         reached=reached,
     )
 
@@ -39,7 +40,3 @@ def with_listener(reached: Answers, started: Answers, stopped: Answers) -> Answe
         return None
     reason = {} if "collection" in reached else {"msg": why(reached).reason}
     return {**reached, **reason, "started": started, "stopped": stopped}
-
-
-def _time(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -5,6 +5,7 @@ An index names the settings, the hosts in rank order, and the file of each host;
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +20,7 @@ from mindie_deploy.preflight.report import Report
 
 FORMAT = 1
 INDEX = "index.json"
+MOST_HOSTS = 100_000
 REGISTERED = ("collection", "reach", "listener", "listener_end")  # of roles/preflight, without their prefix
 
 
@@ -55,11 +57,14 @@ class Saved:
 
 
 def from_documents(documents: Mapping[str, object]) -> Saved:
-    """Reads the documents back. Raises KeyError, TypeError or ValueError for anything else."""
+    """Reads the documents back. Raises KeyError, TypeError or ValueError for anything else.
+
+    What hosts answered is not looked at: whoever reads it expects anything.
+    """
     index = as_mapping(documents[INDEX])
     if index["format"] != FORMAT:
         raise ValueError(f"the format is {str(index['format'])[:20]!r}; this version reads {FORMAT}")
-    hosts = tuple(_host(as_mapping(one)) for one in as_list(index["hosts"]))
+    hosts = _hosts(as_list(index["hosts"]))
     files = as_mapping(index["files"])
     return Saved(
         settings=Settings.model_validate(dict(as_mapping(index["settings"]))),
@@ -84,11 +89,22 @@ def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
 
 
+def _hosts(values: Sequence[object]) -> tuple[Host, ...]:
+    """Returns the hosts. Raises ValueError where there is none, or where two are the same."""
+    hosts = tuple(_host(as_mapping(one)) for one in values)
+    if not hosts:
+        raise ValueError("it has no hosts")
+    for what in ("name", "address", "rank"):
+        if len({getattr(host, what) for host in hosts}) < len(hosts):
+            raise ValueError(f"two hosts have the same {what}")
+    return hosts
+
+
 def _host(value: Mapping[str, object]) -> Host:
-    rank = value["rank"]
-    if not isinstance(rank, int):
-        raise TypeError("a host's rank is a number")
-    return Host(str(value["name"]), str(value["address"]), rank)
+    name, rank = str(value["name"]), value["rank"]
+    if not isinstance(rank, int) or isinstance(rank, bool) or not 0 <= rank < MOST_HOSTS:
+        raise TypeError(f"the rank of host {name[:80]} is no number from 0 to {MOST_HOSTS - 1}")
+    return Host(name, str(ipaddress.ip_address(str(value["address"]))), rank)
 
 
 def _file_name(host: Host) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from mindie_deploy.cluster.names import DEPLOYMENT_LABEL
 from mindie_deploy.hosts.facts import HostFacts, ImageFacts, Unknown
+from mindie_deploy.hosts.text import whole
 from mindie_deploy.preflight.context import Context, container_npus, is_foreign, is_left_over
 from mindie_deploy.preflight.finding import Problem
 from mindie_deploy.preflight.majority import odd_hosts
@@ -45,8 +46,8 @@ def running(host: HostFacts, context: Context) -> Iterator[Problem]:
 def version(host: HostFacts, context: Context) -> Iterator[Problem]:
     if isinstance(host.engine, Unknown) or context.settings.engine != "docker":
         return
-    major = host.engine.version.split(".")[0]
-    if major.isdigit() and int(major) < OLDEST_NAMED:
+    major = whole(host.engine.version.split(".")[0])
+    if major is not None and major < OLDEST_NAMED:
         yield Problem(host.name, f"version {host.engine.version}")
 
 

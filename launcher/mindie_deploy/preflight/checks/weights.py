@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from mindie_deploy.hosts.facts import NOT_COLLECTED, DiskFacts, HostFacts, Unknown, WeightsFacts
+from mindie_deploy.hosts.weights_directory import is_of_the_model
 from mindie_deploy.preflight.context import Context
 from mindie_deploy.preflight.finding import CLUSTER, Problem, Severity
 from mindie_deploy.preflight.majority import odd_hosts
@@ -305,11 +306,6 @@ def _or_sync(problem: Problem, context: Context, title: str) -> Problem:
         return problem
     severity: Severity = "info"
     return Problem(problem.host, problem.says, severity=severity, title=title, remedy=SYNC)
-
-
-def is_of_the_model(name: str) -> bool:
-    """Whether a file is the model's: not hidden, and none of the notes and pictures that come along."""
-    return not name.startswith(".") and name.endswith((".safetensors", ".json", ".py", ".model", ".jinja"))
 
 
 def mode_bits(mode: str | None) -> int:

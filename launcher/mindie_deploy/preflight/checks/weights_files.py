@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from mindie_deploy.cluster.paths import inside
 from mindie_deploy.hosts.facts import HostFacts, Unknown, WeightsFacts
-from mindie_deploy.preflight.checks.weights import DECISIVE, is_of_the_model
+from mindie_deploy.hosts.weights_directory import is_of_the_model
+from mindie_deploy.preflight.checks.weights import DECISIVE
 from mindie_deploy.preflight.context import Context
 from mindie_deploy.preflight.finding import Problem, Severity
 from mindie_deploy.preflight.majority import odd_hosts
