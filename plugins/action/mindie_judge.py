@@ -17,17 +17,21 @@ from mindie_deploy.mindie.versions import model_types
 from mindie_deploy.plain import plain
 from mindie_deploy.preflight.context import local_paths
 from mindie_deploy.preflight.saved import Saved, answers_of, hosts_playing
+from mindie_deploy.runs.scrub_json import scrub_document
 
 display = Display()
 
 
 def save(documents, directory):
-    """Writes the documents, each beside its place and then renamed; readable by their owner only."""
+    """Writes the documents without what looks like a secret, each beside its place and then renamed.
+
+    They are readable by their owner only.
+    """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, document in documents.items():
         handle, beside = tempfile.mkstemp(prefix=".saving-", dir=directory)
         with os.fdopen(handle, "w", encoding="utf-8") as out:
-            json.dump(document, out, indent=1)
+            json.dump(scrub_document(document), out, indent=1)
         Path(beside).replace(directory / name)
 
 

@@ -25,6 +25,7 @@ ACTIONS = (
 )
 PLAYBOOKS: Mapping[str, Sequence[str]] = {
     "check": ("mindie_settings", "mindie_judge"),
+    "collect": ("mindie_settings", "mindie_judge"),
     "deploy": ("mindie_settings", "mindie_judge", "mindie_lock", "mindie_files", "mindie_container", "mindie_wait"),
     "sync": ("mindie_settings", "mindie_weights_plan"),
     "stop": ("mindie_settings", "mindie_lock", "mindie_container"),

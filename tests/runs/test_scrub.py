@@ -84,6 +84,7 @@ ORDINARY = [
     "ssh://root@10.0.0.11",
     "http://10.0.0.11:1025/v1/models",
     "PWD=/root",
+    '"tlsPkPwd": "security/pass/key_pwd.txt"',
     "passed: 12, key: value, bypass: on",
     "2: eth0@if5: <BROADCAST> mtu 1500",
     "npu.ecc 10.0.0.1:1025 fe80::1%eth0",

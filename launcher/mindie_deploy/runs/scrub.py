@@ -51,6 +51,7 @@ TOKEN = re.compile(r"\\*[\"']?(?P<value>[\w.~!#%&*+=?@^-][\w.~!#%&*+=?@^/:-]{3,4
 AUTH = re.compile(r"\\*[\"']?(?P<value>(?=[a-z]*[A-Z0-9+/=])[A-Za-z0-9+/]{6,4096}+={0,2})(?=[\"'\\\s,}]|\Z)")
 PROXY = re.compile(rf"\\*[\"']?(?:{SCHEME})?(?P<value>[^\s\"'<>]{{1,2000}})(?=@)")
 MEASURE = re.compile(r"[0-9.,:/+-]+(?:[mun]?s|%|[kKMG]?i?B?|tok)?(?:/[a-z]{1,6})?")
+FILE = re.compile(r"(?:[\w.-]+/)+[\w.-]+\.[a-z]{2,4}")  # as in MindIE's "tlsPkPwd": "security/pass/key_pwd.txt"
 
 
 def scrub(text: str) -> str:
@@ -124,8 +125,10 @@ def _value(text: str, start: int, name: str, kind: Kind) -> tuple[int, int] | No
         found = {"token": TOKEN, "auth": AUTH, "proxy": PROXY}[kind].match(text, start)
     if found is None or not found["value"]:
         return None
-    if kind == "token" and (MEASURE.fullmatch(found["value"]) or text[found.end() : found.end() + 1] in ("(", "|")):
+    if kind == "token" and (MEASURE.fullmatch(found["value"]) or FILE.fullmatch(found["value"])):
         return None
+    if kind == "token" and text[found.end() : found.end() + 1] in ("(", "|"):
+        return None  # a function's name, a piece of text
     if kind == "secret" and name.startswith("--") and found["value"].startswith("--"):
         return None  # the next option
     return found.span("value")
