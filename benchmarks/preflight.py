@@ -39,14 +39,16 @@ PROGRAMS = {
     "docker": "/usr/bin/docker",
     "lspci": "/usr/local/bin/lspci",
 }
-# A file per answer, named by the words of the call. A light host has its own addresses for its NPUs.
+# A file per answer, named by the words of the call, of which a name holds 200 bytes. A light host has its own addresses
+# for its NPUs.
 RECORD = """#!/bin/sh
-answer="{light}/answers/{name}/$(printf '%s ' "$@" | tr / %)"
+answer="{light}/answers/{name}/$(printf '%s ' "$@" | tr / % | cut -b1-200)"
 {true} "$@" >"$answer.part" && mv "$answer.part" "$answer" && cat "$answer"
 """
 REPLAY = """#!/bin/sh
 words="$* "
 case $words in */*) words=$(printf '%s' "$words" | tr / %);; esac
+[ ${{#words}} -le 200 ] || words=$(printf %.200s "$words")
 here=${{SSH_CONNECTION% *}}
 answer="{light}/answers/{name}/${{here##* }}/$words"
 [ -f "$answer" ] || answer="{light}/answers/{name}/$words"

@@ -25,6 +25,14 @@ CONTAINER_FORMAT = (
     '{{if and (eq (index $pair 0) "ASCEND_VISIBLE_DEVICES") (gt (len $pair) 1)}}{{json (index $pair 1)}},{{end}}'
     '{{end}}""]}'
 )
+# In the form of `image inspect` itself, as far as we read it. Of the environment, which may hold secrets, only names
+# of variables that send traffic to a proxy. (.ID is the word of both engines; .Id is not Podman's.)
+IMAGE_FORMAT = (
+    '[{"Id":{{json .ID}},"Architecture":{{json .Architecture}},"Size":{{json .Size}},'
+    '"Config":{{with .Config}}{"Labels":{{json .Labels}},"Env":[{{range .Env}}{{$pair := split . "="}}'
+    '{{if and (eq (lower (index $pair 0)) "http_proxy" "https_proxy" "all_proxy") (gt (len $pair) 1)}}'
+    '{{if index $pair 1}}{{json (print (index $pair 0) "=set")}},{{end}}{{end}}{{end}}""]}{{else}}null{{end}}}]'
+)
 CONTAINERS_SCRIPT = (
     'ids=$("$0" ps --all --quiet --no-trunc) || exit; '
     '[ -z "$ids" ] || exec "$0" inspect --type container --format "$1" $ids'
@@ -42,7 +50,11 @@ def engine_items(engine: str, image: str) -> list[Item]:
             "command": ["sh", "-c", CONTAINERS_SCRIPT, engine, CONTAINER_FORMAT],
             "timeout": ENGINE_TIMEOUT_S,
         },
-        {"key": "engine/image", "command": [engine, "image", "inspect", image], "timeout": ENGINE_TIMEOUT_S},
+        {
+            "key": "engine/image",
+            "command": [engine, "image", "inspect", "--format", IMAGE_FORMAT, image],
+            "timeout": ENGINE_TIMEOUT_S,
+        },
         {
             "key": "disk/engine",
             "command": ["sh", "-c", DISK_SCRIPT, engine, ROOT_FORMATS.get(engine, ROOT_FORMATS["docker"])],
