@@ -195,6 +195,17 @@ def test_check_from_ends_with_the_documented_error(
     assert "cannot be judged: IndexError" in told_user and "Traceback" not in told_user
 
 
+def test_a_text_that_no_terminal_can_show_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    told = documents()
+    told["001-host2.json"]["collection"]["collection"]["items"]["install-info"] = {"path": "/i", "error": "b\ud800d"}
+    written(tmp_path, told)
+    for words in ([], ["--html", str(tmp_path / "r.html"), "--junit", str(tmp_path / "r.xml")], ["--json"]):
+        assert main.run(["check", "--from", str(tmp_path), *words]) == ExitCode.CHECK_FAILED
+        out = capfd.readouterr().out
+    found = [one for one in json.loads(out)["findings"] if one["check_id"] == "install-info"]
+    assert found[0]["evidence"][0]["says"] == "/i: b\ud800d"
+
+
 def written(place: Path, told: dict[str, Any]) -> None:
     for name, document in told.items():
         (place / name).write_text(json.dumps(document), encoding="utf-8")

@@ -46,7 +46,12 @@ class Terminal:
         """Prints the JSON document, when it was asked for and none was printed yet."""
         if self.as_json and not Terminal.json_told:
             Terminal.json_told = True
-            print(json.dumps(document, ensure_ascii=False, indent=2, default=str))  # noqa: T201
+            text = json.dumps(document, ensure_ascii=False, indent=2, default=str)
+            try:
+                text.encode(sys.stdout.encoding or "utf-8")
+            except UnicodeEncodeError:  # a host's text may hold anything, and JSON has a form for it in ASCII
+                text = json.dumps(document, indent=2, default=str)
+            print(text)  # noqa: T201
 
 
 def _console(*, stderr: bool) -> Console:
