@@ -277,6 +277,33 @@ def test_no_login_of_a_registry_and_no_password_of_a_proxy_leaves_the_host(tmp_p
     assert run(PROXIES_SCRIPT, "podman", https_proxy="http://bob:pw@p:1") == "https_proxy=http://p:1\n"
 
 
+@pytest.mark.parametrize(
+    ("address", "left"),
+    [
+        ("http://bob:p@ss@proxy:3128/", "http://proxy:3128/"),
+        ("http://bob:pa/ss@proxy:3128", "http://proxy:3128"),
+        ("bob:pass@proxy:3128", "proxy:3128"),
+        ("bob:p@s/s@proxy", "proxy"),
+        ("http:\\/\\/bob:pass@proxy:3128", "http:\\/\\/proxy:3128"),
+        ("socks5h://bob:pass:word,@proxy:1080", "socks5h://proxy:1080"),
+        ("http://proxy:3128", "http://proxy:3128"),
+        ("localhost,10.0.0.0/24", "localhost,10.0.0.0/24"),
+    ],
+)
+def test_the_login_of_a_proxy_ends_at_the_last_at(tmp_path: Path, address: str, left: str) -> None:
+    (tmp_path / "config.json").write_text(f'{{"proxies": {{"default": {{"httpProxy" : "{address}"}}}}}}')
+    assert run(PROXIES_SCRIPT, "docker", DOCKER_CONFIG=str(tmp_path)) == f'"httpProxy" : "{left}"\n'
+    assert run(PROXIES_SCRIPT, "podman", ALL_PROXY=address) == f"ALL_PROXY={left}\n"
+
+
+def test_a_password_may_be_written_as_json_writes_it(tmp_path: Path) -> None:
+    for password in ('a\\"geheim', "geheim\\u0040x", "geheim\\\\"):
+        (tmp_path / "config.json").write_text(f'{{"httpsProxy": "http://bob:{password}@proxy:1", "n": 1}}')
+        assert run(PROXIES_SCRIPT, "docker", DOCKER_CONFIG=str(tmp_path)) == '"httpsProxy": "http://proxy:1"\n'
+    (tmp_path / "config.json").write_text('{"httpsProxy": "bob:geheim\\u0040proxy:1"}')
+    assert run(PROXIES_SCRIPT, "docker", DOCKER_CONFIG=str(tmp_path)) == '"httpsProxy": "proxy:1"\n'
+
+
 def test_this_machine_tells_its_values_whole() -> None:
     """A value of /proc/sys that is read byte by byte is cut to its first digit."""
     found = known(kernel(Answer(0, run(KERNEL_SCRIPT)), Missing("/proc/cgroups"), NO_FILE))

@@ -72,16 +72,17 @@ done 2>/dev/null
 true
 """
 
-# Only the proxies, and without user and password: the rest of the file holds logins of registries. Podman takes them
-# from the environment instead.
+# Only the proxies: the rest of the file holds logins of registries. And without user and password, which end at the
+# last @, with a scheme before them or without. Podman takes proxies from the environment instead.
 PROXIES_SCRIPT = r"""
-hide='s,://[^/@"]*@,://,'
+hide='s,\\u0040,@,g
+s,^("[A-Za-z]+"[[:space:]]*:[[:space:]]*"|[A-Za-z_]+=)([A-Za-z][A-Za-z0-9+.-]*:(\\*/){2})?.*@,\1\2,'
 if [ "$1" = podman ]; then
-    env | grep -iE '^(http|https|ftp|all|no)_proxy=' | sed "$hide"
+    env | grep -iE '^(http|https|ftp|all|no)_proxy=' | sed -E "$hide"
 else
     file="${DOCKER_CONFIG:-$HOME/.docker}/config.json"
     [ ! -e "$file" ] || tr -d '\n' < "$file" |
-        grep -oE '"(http|https|ftp|all|no)Proxy"[[:space:]]*:[[:space:]]*"[^"]*"' | sed "$hide"
+        grep -oE '"(http|https|ftp|all|no)Proxy"[[:space:]]*:[[:space:]]*"([^"\\]|\\.)*"' | sed -E "$hide"
 fi
 true
 """

@@ -11,7 +11,6 @@ ENGINE: tuple[Case, ...] = (
     one("odd-runtime", "docker.runtime", "warn"),
     one("user-namespace", "docker.user-namespace", "block", host="host3"),
     one("few-open-files", "docker.ulimits", "warn", host="host1"),
-    one("proxy", "docker.proxy", "warn"),
     one("engine-disk-full", "docker.disk", "warn", host="host3"),
     one("device-cgroup-off", "docker.device-cgroup", "block", host="host1"),
 )

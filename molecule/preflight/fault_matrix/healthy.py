@@ -46,6 +46,7 @@ CASES: tuple[Case, ...] = (
     everywhere("open-firewall"),
     everywhere("docker-26"),
     on("host2", "monitoring-container"),
+    on("host2", "proxy"),
     Case("large-pages", "all hosts have memory pages of 64 KiB", (Given("other-page-size", HOSTS),)),
     Case("other-system", "all hosts have another operating system", (Given("other-release", HOSTS),)),
     Case("follower-port-taken", "another program listens on port 1025 of a follower", (Given("port-taken"),)),

@@ -6,9 +6,6 @@ from .fault_form import Commands, Fault
 from .faults_host import HOST, MODEL_DIRECTORY, PUT_AWAY, SHARD
 
 STATE = "/var/lib/mindie-deploy"
-PROXIES = (
-    '{"proxies": {"default": {"httpProxy": "http://proxy.example:3128", "httpsProxy": "http://proxy.example:3128"}}}'
-)
 CGROUPS = "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpuset\t3\t24\t1\ndevices\t0\t1\t0\nmemory\t5\t80\t1\n"
 OTHER_SAMPLING = f"""sed -i 's/"temperature": 0[.]6/"temperature": 0.7/' {MODEL_DIRECTORY}/generation_config.json"""
 TRUE_SAMPLING = f"""sed -i 's/"temperature": 0[.]7/"temperature": 0.6/' {MODEL_DIRECTORY}/generation_config.json"""
@@ -51,11 +48,6 @@ SURROUNDINGS_FAULTS: dict[str, Fault] = {
         (("sh", "-c", f"prlimit --pid {CONTAINERD} --nofile --output SOFT --noheadings >/run/nofile.before; "
           f"prlimit --pid {CONTAINERD} --nofile=1024:"),),
         (("sh", "-c", f'prlimit --pid {CONTAINERD} --nofile="$(tr -d " " </run/nofile.before):"'),),
-    ),
-    "proxy": Fault(
-        "the engine's client gives every container a proxy", "docker.proxy", (),
-        (("mkdir", "-p", "/root/.docker"), ("sh", "-c", f"printf '%s' '{PROXIES}' >/root/.docker/config.json")),
-        (("rm", "/root/.docker/config.json"),),
     ),
     "engine-disk-full": Fault(
         "the engine's disk has 1 MB left", "docker.disk", (),

@@ -8,6 +8,9 @@ from .faults_host import HOST, IMAGE, MODEL_DIRECTORY
 ELSEWHERE = "/data/elsewhere/DeepSeek-R1-BF16"
 # As a distribution with Chinese as its language prints it, whatever the caller's locale says.
 CHINESE_DF = "s/^Filesystem .*/文件系统       类型   1K-块     已用   可用 已用% 挂载点/"
+PROXIES = (
+    '{"proxies": {"default": {"httpProxy": "http://proxy.example:3128", "httpsProxy": "http://proxy.example:3128"}}}'
+)
 OPEN_FIREWALL = (
     "iptables -A INPUT -i lo -j ACCEPT && iptables -A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT && "
     "iptables -A INPUT -s \"$(ip -o route show dev eth0 scope link | cut -d' ' -f1)\" -j ACCEPT && "
@@ -91,5 +94,10 @@ VARIATIONS: dict[str, Fault] = {
         (("docker", "run", "--detach", "--name=monitoring", "--network=host", "--entrypoint=sleep", IMAGE,
           "infinity"),),
         (("docker", "rm", "--force", "monitoring"),),
+    ),
+    "proxy": Fault(
+        "the engine's client gives every container a proxy", "", (),
+        (("mkdir", "-p", "/root/.docker"), ("sh", "-c", f"printf '%s' '{PROXIES}' >/root/.docker/config.json")),
+        (("rm", "/root/.docker/config.json"),),
     ),
 }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator, Mapping
 
 from mindie_deploy.hosts.facts import NOT_COLLECTED, EngineFacts, HostFacts, ImageFacts, Unknown
@@ -16,6 +17,9 @@ RUNNING = ("docker.running",)
 # Runtimes that give a container the devices and mounts as asked for. ascend adds NPUs only where a variable asks.
 PLAIN_RUNTIMES = ("runc", "crun", "youki", "ascend", "io.containerd.runc.v2")
 PROXY_KEYS = ("httpProxy", "httpsProxy", "allProxy")
+PROXY_HOST = re.compile(
+    r"(?:[A-Za-z][A-Za-z0-9+.-]*:(?:\\*/){2})?(?P<host>(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?)(?:[\\/?#]|$)"
+)
 LOAD_FACTOR = 2  # a layer lies unpacked beside the stream that it comes from
 
 
@@ -94,30 +98,37 @@ def ulimits(host: HostFacts, context: Context) -> Iterator[Problem]:
 
 @check(
     "docker.proxy",
-    title="containers get a proxy that breaks the traffic between hosts",
-    severity="warn",
+    title="containers get a proxy",
+    severity="info",
     command="proxies of ~/.docker/config.json, variables of the image",
     needs=("surroundings.proxies",),
     caused_by=RUNNING,
     unknown="info",
-    why="The engine's client puts its proxies into every container; gRPC then asks the proxy for the other hosts, and "
-    "the proxy refuses.",
-    remedy='Remove "proxies" from ~/.docker/config.json of the user who runs docker (root), or name the hosts\' '
-    "addresses in its noProxy. The daemon's own proxy for pulling images does no harm.",
+    why="MindIE is not hindered: the script that starts it takes all proxy variables away first. Commands that you run "
+    "in the container yourself (docker exec) still have them: a curl for the API, or for another host, then asks the "
+    "proxy, and what the proxy answers looks like a fault of MindIE.",
+    remedy="Nothing for the launch. In the container: curl --noproxy '*' ... To be rid of it, remove \"proxies\" from "
+    "~/.docker/config.json of the user who runs docker (root), or name the hosts' addresses in its noProxy. The "
+    "daemon's own proxy for pulling images is another one, and does no harm.",
     source="MindIE-LLM, DeepSeek-V3.2 guide (proxies are unset); Docker's documentation of the client's proxies",
 )
 def proxy(host: HostFacts, context: Context) -> Iterator[Problem]:
+    """Tells names and the proxy's host only: an address may hold a password."""
     proxies = host.surroundings.proxies
     if isinstance(proxies, Unknown):
         return
     excepted = proxies.get("noProxy", "")
-    reaches_all = all(_excepts(excepted, other.address) for other in context.hosts)
-    found = [f"{key} {proxies[key]}" for key in PROXY_KEYS if key in proxies]
-    if found and not reaches_all:
-        but = f", without the hosts in noProxy ({excepted})" if excepted else ""
+    if all(_excepts(excepted, other.address) for other in context.hosts):
+        return
+    found = [f"{key} {_proxy_host(proxies[key])}".rstrip() for key in PROXY_KEYS if key in proxies]
+    if found:
+        but = "; noProxy does not name all hosts" if excepted else ""
         yield Problem(host.name, f"{', '.join(found)}{but}")
-    if isinstance(host.image, ImageFacts) and host.image.proxies and not reaches_all:
-        remedy = "Build the image again without these variables, or take one that has none."
+    if isinstance(host.image, ImageFacts) and host.image.proxies:
+        remedy = (
+            "Nothing for the launch. In the container: curl --noproxy '*' ... To be rid of it, build the image again "
+            "without these variables, or take one that has none."
+        )
         yield Problem(host.name, f"the image sets {', '.join(host.image.proxies)}", remedy=remedy)
 
 
@@ -172,3 +183,9 @@ def _excepts(no_proxy: str, address: str) -> bool:
         except ValueError:
             continue
     return False
+
+
+def _proxy_host(address: str) -> str:
+    """Returns the host of a proxy, and its port; nothing for an address of another form, which may hold anything."""
+    match = PROXY_HOST.match(address.rpartition("@")[2])
+    return match["host"] if match else ""
