@@ -202,6 +202,7 @@ def test_hostile_text_takes_no_long_time(text: str) -> None:
     ("name", "kind"),
     [
         ("ansible_ssh_pass", "token"), ("HF_TOKEN_2", "token"), ("hfToken", "token"), ("authtoken", "token"),
+        ("SSHPASS", "token"), ("MYSQL_PWD", "token"), ("SSH_ASKPASS", None), ("first_pass", None),
         ("HFToken", "token"), ("db.password", "secret"), ("secretKey", "secret"), ("accessKeyId", "secret"),
         ("X-Api-Key", "secret"), ("api_keys", "secret"), ("auth", "auth"), ("noProxy", "proxy"),
         ("tokens", None), ("bos_token", None), ("eostoken", None), ("tokenizer", None), ("password_file", None),

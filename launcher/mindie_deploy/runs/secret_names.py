@@ -31,6 +31,8 @@ ORDINARY = frozenset((
     "num", "one", "each", "every", "single", "stop", "start", "end", "begin", "prefix", "suffix", "middle", "decode",
     "prefill", "output", "input", "generated", "new", "prev", "multi", "current", "total",
 ))  # fmt: skip
+WORDS_OF_THEIR_OWN = frozenset({"bypass", "askpass", "compass", "surpass", "lowpass", "highpass"})
+WORKING_DIRECTORY = ("PWD", "OLDPWD")
 LONGEST = 200  # characters; a longer run of letters is no name
 
 
@@ -55,15 +57,17 @@ def kind_of(name: str) -> Kind | None:
         return "auth"
     if "proxy" in words or last.endswith("proxy"):
         return "proxy"
-    if last in ("pass", "pwd", "token", "sk"):
-        return None if before in ORDINARY else "token"
-    stem = last.removesuffix("token")
-    return "token" if stem != last and stem not in ORDINARY else None
+    for ending in ("token", "pass", "pwd", "sk"):
+        if last == ending:
+            return None if before in ORDINARY else "token"
+        if ending != "sk" and last.endswith(ending):  # SSHPASS, authtoken
+            return None if last in WORDS_OF_THEIR_OWN or last.removesuffix(ending) in ORDINARY else "token"
+    return None
 
 
 def is_secret_name(name: str) -> bool:
     """Tells whether a variable of this name, of Ansible or of the environment, holds a secret."""
     words = [word.lower() for word in WORD.findall(name)]
-    if (words[:1] == ["mindie"] and "token" in words) or words[-1:] == ["pwd"]:
-        return False  # settings that count tokens; the working directory
+    if name in WORKING_DIRECTORY or (words[:1] == ["mindie"] and "token" in words):
+        return False  # the latter are settings that count tokens
     return kind_of(name) in ("secret", "token")
