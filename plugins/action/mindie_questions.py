@@ -10,7 +10,7 @@ from ansible.plugins.action import ActionBase
 from mindie_deploy.cluster.hosts import Host
 from mindie_deploy.cluster.settings import Settings
 from mindie_deploy.hosts.facts import HostFacts
-from mindie_deploy.hosts.questions import listened, listening_seconds
+from mindie_deploy.hosts.questions import listened
 from mindie_deploy.hosts.targets import targets
 from mindie_deploy.plain import plain
 from mindie_deploy.preflight.gathered import facts_of
@@ -19,8 +19,8 @@ from mindie_deploy.preflight.gathered import facts_of
 class ActionModule(ActionBase):
     """Runs on the controller only.
 
-    Returns `targets` by host (none: there is nothing to ask), the ports to `listen` on by host, the `word` that
-    listeners say, and their `lifetime` in seconds.
+    Returns `targets` by host (none: there is nothing to ask), the ports to `listen` on by host, and the `word` that
+    listeners say.
     """
 
     TRANSFERS_FILES = False
@@ -36,7 +36,6 @@ class ActionModule(ActionBase):
         result["targets"] = found
         result["listen"] = {name: ports for name, target in found.items() if (ports := listened(target))}
         result["word"] = secrets.token_hex(8)
-        result["lifetime"] = listening_seconds(found, settings, int(task_vars.get("ansible_forks") or 1))
         result["changed"] = False
         return result
 

@@ -11,8 +11,10 @@ DOCUMENTATION = r"""
 module: mindie_listen
 short_description: Listen on ports of a host for a moment
 description:
-  - Starts a process that accepts connections on the given ports, says one word and hangs up. It reads nothing and
-    writes no file. It ends when it is told to, and by itself after I(lifetime), whatever happens to the controller.
+  - Starts a process that accepts connections on the given ports, says one word and hangs up. It writes no file.
+  - It ends when it is told to, and by itself when nobody has connected for I(quiet), after I(lifetime), and when a run
+    takes the lock of the deployment, whatever happens to the controller. The ports are then free at once.
+  - The process is called mindie-listen, so that another check knows its ports from those that are really taken.
   - Nothing on the host is changed by it, so check mode runs it too.
 options:
   state:
@@ -35,7 +37,21 @@ options:
   lifetime:
     description: Seconds after which the process ends by itself.
     type: int
+    default: 180
+  quiet:
+    description: Seconds without a connection after which the process ends by itself.
+    type: int
     default: 60
+  lock:
+    description:
+      - The lock file of the deployment. While a run other than I(run_id) holds it, that run may be about to start a
+        daemon on the ports, so nothing listens.
+    type: path
+    default: ""
+  run_id:
+    description: Identity of this run, as the lock would name it.
+    type: str
+    default: ""
   process:
     description: What C(started) returned as C(process).
     type: dict
@@ -79,6 +95,7 @@ was_running:
 """
 
 import contextlib
+import json
 import os
 import select
 import signal
@@ -90,6 +107,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 BACKLOG = 128
 PATIENCE = 1.0  # seconds for a peer to take the word and hang up
+LOCK_PAUSE = 0.5  # seconds between two looks at the lock
+NAME = "mindie-listen"  # of the process, by which a collection tells our sockets
 
 
 def born(pid):
@@ -119,51 +138,73 @@ def opened(address, ports):
     return sockets, refused
 
 
-def greet(link, word):
-    """Says the word and lets the other side hang up first.
-
-    Whoever hangs up first keeps the port busy for a minute (TIME_WAIT): a daemon that starts meanwhile would find it
-    taken. For the same reason a peer that does not hang up is cut off without ceremony.
-    """
-    link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    link.settimeout(PATIENCE)
-    link.sendall(word)
-    while link.recv(64):
-        pass
+def call_ourselves():
+    """Gives this process, and those that it forks, the name by which its sockets are told from others."""
+    with contextlib.suppress(OSError), open("/proc/self/comm", "w") as stream:  # else they look like anybody's
+        stream.write(NAME)
 
 
-def serve(listeners, word, until):
-    """Says the word to everybody until the time is over.
+def holder(path, run_id):
+    """Returns in words which other run holds the lock, or None."""
+    try:
+        with open(path, "rb") as stream:
+            text = stream.read(65536).decode("utf-8", "backslashreplace")
+    except (OSError, ValueError):
+        return None
+    try:
+        lock = dict(json.loads(text))
+    except (TypeError, ValueError):
+        lock = {}
+    if run_id and lock.get("run_id") == run_id:
+        return None
+    return "not tried: %s holds the lock of the deployment (%s, run %s)" % (
+        lock.get("owner") or "somebody",
+        lock.get("reason") or "no reason given",
+        lock.get("run_id") or "unknown",
+    )
+
+
+def serve(listeners, word, until, quiet, unwanted):
+    """Says the word to everybody until the time is over, nobody has come for `quiet` seconds, or unwanted() is true.
 
     The other side hangs up first: else the kernel would remember the connection here for a minute, and a daemon that
-    starts meanwhile would find its port in use.
+    starts meanwhile would find its port in use. For the same reason one that does not hang up is cut off, also when
+    this process is killed.
     """
     heard = {}  # connections that have the word, and when each is cut
+    last = time.monotonic()
     while True:
         now = time.monotonic()
         for link in [link for link, end in heard.items() if end <= now]:
-            cut(link)
             del heard[link]
-        if until <= now:
-            return
-        first = min(until, *heard.values()) if heard else until
+            link.close()
+        end = min(until, last + quiet)
+        if end <= now or unwanted():
+            break
+        first = min(end, now + LOCK_PAUSE, *heard.values())
         for ready in select.select([*listeners, *heard], [], [], first - now)[0]:
-            with contextlib.suppress(OSError):  # one that hung up meanwhile
-                if ready not in heard:
-                    link, _unused = ready.accept()
-                    link.setblocking(False)
-                    heard[link] = time.monotonic() + PATIENCE
-                    link.sendall(word)
-                elif not ready.recv(1024):
+            if ready in heard:
+                if hung_up(ready):
                     del heard[ready]
                     ready.close()
+                continue
+            with contextlib.suppress(OSError):  # one that hung up meanwhile
+                link, _unused = ready.accept()
+                last = time.monotonic()
+                link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                link.setblocking(False)
+                heard[link] = last + PATIENCE
+                link.sendall(word)
+    for link in [*listeners, *heard]:
+        link.close()
 
 
-def cut(link):
-    """Ends a connection at once, so that the kernel forgets it."""
-    with contextlib.suppress(OSError):
-        link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    link.close()
+def hung_up(link):
+    """Tells whether the other side of a connection that can be read is gone."""
+    try:
+        return not link.recv(1024)
+    except OSError:
+        return True
 
 
 def become_nobody(sockets):
@@ -182,8 +223,8 @@ def become_nobody(sockets):
                 os.close(int(name))
 
 
-def detach(sockets, word, lifetime):
-    """Starts the process in a session of its own and returns its number."""
+def detach(sockets, *how):
+    """Starts the process, which serves as `how` says, in a session of its own and returns its number."""
     read_end, write_end = os.pipe()
     child = os.fork()
     if child:
@@ -193,12 +234,13 @@ def detach(sockets, word, lifetime):
             return int(stream.read() or b"0")
     try:
         os.setsid()
+        call_ourselves()
         own = os.fork()
         if own:
             os.write(write_end, b"%d" % own)
         else:
             become_nobody(sockets)
-            serve(sockets, word, time.monotonic() + lifetime)
+            serve(sockets, *how)
     finally:
         os._exit(0)
 
@@ -221,7 +263,10 @@ def main():
             "address": {"type": "str"},
             "ports": {"type": "list", "elements": "int", "default": []},
             "word": {"type": "str", "default": ""},
-            "lifetime": {"type": "int", "default": 60},
+            "lifetime": {"type": "int", "default": 180},
+            "quiet": {"type": "int", "default": 60},
+            "lock": {"type": "path", "default": ""},
+            "run_id": {"type": "str", "default": ""},
             "process": {"type": "dict", "default": {}},
         },
         required_if=[("state", "started", ["address"])],
@@ -229,10 +274,20 @@ def main():
     )
     if module.params["state"] == "stopped":
         module.exit_json(changed=False, was_running=stop(module.params["process"]))
-    sockets, refused = opened(module.params["address"], module.params["ports"])
+    ports, lock, run_id = module.params["ports"], module.params["lock"], module.params["run_id"]
+    held = holder(lock, run_id) if lock else None
+    if held:
+        module.exit_json(changed=False, process={}, refused=dict.fromkeys(map(str, ports), held))
+    sockets, refused = opened(module.params["address"], ports)
     process = {}
     if sockets:
-        pid = detach(sockets, module.params["word"].encode(), module.params["lifetime"])
+        pid = detach(
+            sockets,
+            module.params["word"].encode(),
+            time.monotonic() + module.params["lifetime"],
+            module.params["quiet"],
+            lambda: bool(lock) and holder(lock, run_id) is not None,
+        )
         process = {"pid": pid, "born": born(pid)}
     module.exit_json(changed=False, process=process, refused=refused)
 

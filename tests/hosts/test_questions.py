@@ -10,22 +10,25 @@ from typing import Any
 
 import pytest
 
-from mindie_deploy.hosts.facts import HostFacts, ListeningPort, ReachFacts, Unknown
-from mindie_deploy.hosts.questions import PING_TIMEOUT_S, listened, listening_seconds, questions
-from mindie_deploy.hosts.reach import reach
+from mindie_deploy.hosts.facts import HostFacts, ListeningPort, PathState, ReachFacts, Unknown
+from mindie_deploy.hosts.questions import PING_TIMEOUT_S, listened, questions
+from mindie_deploy.hosts.reach import ENDED, reach
 from mindie_deploy.hosts.targets import targets
 from mindie_deploy.preflight.finding import Unreachable
 from tests.hosts.samples import ROOT, sample
 from tests.preflight.builders import (
     NPUS,
+    SHARDS,
     UNKNOWN,
     cluster,
     engine,
     healthy_host,
     hosts_of,
+    model_files,
     own_container,
     ports,
     settings,
+    surroundings,
     weights,
 )
 
@@ -60,15 +63,14 @@ def test_not_all_begin_with_the_same_host() -> None:
 
 
 def test_one_npu_does_one_thing_at_a_time() -> None:
-    items = plan(cluster(4))["host2"]["collect"]["items"]
-    commands = [one for one in items if "command" in one]
+    commands = plan(cluster(4))["host2"]["pings"]["items"]
     assert {one["exclusive"] for one in commands} == {f"hccn/{npu}" for npu in NPUS}
     assert commands[0]["command"] == ["hccn_tool", "-i", "0", "-ping", "-g", "address", "29.1.0.13"]
     assert all(one["timeout"] and one["retries"]["patterns"] for one in commands)
 
 
 def test_the_limit_follows_the_peers_of_one_npu_and_not_all_pings() -> None:
-    few, many = plan(cluster(2))["host1"]["collect"], plan(cluster(8))["host1"]["collect"]
+    few, many = plan(cluster(2))["host1"]["pings"], plan(cluster(8))["host1"]["pings"]
     assert len(many["items"]) == 7 * len(few["items"])
     assert many["limit"] - few["limit"] == 6 * PING_TIMEOUT_S
 
@@ -78,7 +80,7 @@ def test_the_limit_follows_the_peers_of_one_npu_and_not_all_pings() -> None:
 )
 def test_what_arrives_in_part_is_asked_again_and_what_is_lost_is_not(sample: str, again: bool) -> None:
     text = "".join((ROOT / "generated" / "hccn_tool" / f"{sample}.{name}").read_text() for name in ("stdout", "stderr"))
-    ping = next(one for one in plan(cluster(2))["host1"]["collect"]["items"] if "command" in one)
+    ping = plan(cluster(2))["host1"]["pings"]["items"][0]
     patterns = ping["retries"]["patterns"]
     assert any(re.search(pattern, text) for pattern in patterns) is again
     lost = "3 packets transmitted, 0 received, 100.00% packet loss\nCommand execute failed!\n"
@@ -123,18 +125,21 @@ def test_a_host_that_gave_no_facts_is_left_out() -> None:
     assert "host3" not in plan(facts)
 
 
+def leaders(facts: Facts, **changes: object) -> list[dict[str, Any]]:
+    """The questions for ports that settings name, without those of HCCL."""
+    return [one for one in asked(facts, "ports", **changes) if one["setting"] != "HCCL"]
+
+
 def test_without_the_leader_none_of_its_ports_is_tried() -> None:
-    assert asked(cluster(3, host1=Unreachable("x")), "ports") == []
+    assert leaders(cluster(3, host1=Unreachable("x"))) == []
 
 
 def test_the_ports_of_the_leader() -> None:
-    tried = asked(cluster(3), "ports")
+    tried = leaders(cluster(3))
     assert [(one["from"], one["peer"], one["address"], one["port"], one["expect"]) for one in tried] == [
         (name, "host1", "10.0.0.11", port, "word") for name in ("host2", "host3") for port in (1120, 1025)
     ]
-    torch = {
-        one["setting"] for one in asked(cluster(2), "ports", backend_type="torch", environment={"HCCL_BUFFSIZE": "512"})
-    }
+    torch = {one["setting"] for one in leaders(cluster(2), backend_type="torch", environment={"HCCL_BUFFSIZE": "512"})}
     assert torch == {"mindie_multi_nodes_infer_port", "mindie_master_port", "mindie_port"}
 
 
@@ -145,7 +150,9 @@ def test_the_port_of_the_weights_is_tried_where_they_have_to_be_copied() -> None
         ("host1", "host3"),
         ("host2", "host3"),
     }
-    assert "host3" not in {one["peer"] for one in asked(cluster(3), "ports", weights_source="host:host3:/r1")}
+    assert "host3" not in {one["peer"] for one in leaders(cluster(3), weights_source="host:host3:/r1")}
+    some = cluster(3, host2=healthy_host("host2", 1, weights=weights(model_files(without=(SHARDS[5],)))))
+    assert "host3" in {one["peer"] for one in leaders(some, weights_source="host:host3:/r1")}
 
 
 def listening(*places: tuple[str, int], **changes: Any) -> HostFacts:
@@ -172,18 +179,70 @@ OURS = engine(own_container())
 ])  # fmt: skip
 def test_who_answers_at_a_port(leader: HostFacts, tried: dict[int, str], listened_on: list[int]) -> None:
     facts = cluster(2, host1=leader)
-    assert {one["port"]: one["expect"] for one in asked(facts, "ports")} == tried
-    assert listened(planned(facts)["host1"]) == listened_on
+    assert {one["port"]: one["expect"] for one in leaders(facts)} == tried
+    assert [port for port in listened(planned(facts)["host1"]) if port != 60000] == listened_on
 
 
-def test_a_listener_lives_as_long_as_the_hosts_take_one_after_another() -> None:
-    found = planned(cluster(8))
-    at_once, one_by_one = (listening_seconds(found, settings(), forks) for forks in (64, 1))
-    limit = plan(cluster(8))["host1"]["collect"]["limit"]
-    assert limit < at_once < one_by_one
-    assert one_by_one >= 8 * limit
-    assert listening_seconds(found, settings(check_pings="off"), 1) < one_by_one
-    assert listening_seconds(planned(cluster(64)), settings(check_pings="full"), 1) == 3600
+@pytest.mark.parametrize("count", [2, 3, 64])
+def test_every_host_tries_a_port_of_hccl_on_every_other(count: int) -> None:
+    plans = plan(cluster(count))
+    ways = [
+        (name, one["peer"]) for name, todo in plans.items() for one in todo["asked"]["ports"] if one["port"] == 60000
+    ]
+    assert len(ways) == len(set(ways)) == count * (count - 1)
+    assert all(one != other for one, other in ways)
+    assert all(todo["asked"]["listen"][-1] == 60000 for todo in plans.values())
+    todo = plans["host2"]["ports"]
+    assert len(todo["items"]) == count - 1 + 2  # two ports of the leader
+    assert todo["limit"] <= 60 and todo["parallel"] == 32
+
+
+def hccl(facts: Facts, **changes: object) -> dict[str, set[int]]:
+    """The ports of HCCL that are tried, by the host that is asked."""
+    found: dict[str, set[int]] = {}
+    for one in asked(facts, "ports", **changes):
+        if one["setting"] == "HCCL":
+            found.setdefault(one["peer"], set()).add(one["port"])
+    return found
+
+
+def test_the_port_of_hccl_is_where_its_variables_put_it_and_one_that_is_free() -> None:
+    assert hccl(cluster(2), environment={"HCCL_IF_BASE_PORT": "50000"}) == {"host1": {50000}, "host2": {50000}}
+    ranged = {"HCCL_IF_BASE_PORT": "50000", "HCCL_HOST_SOCKET_PORT_RANGE": "52000,51000-51010"}
+    assert hccl(cluster(2), environment=ranged) == {"host1": {51000}, "host2": {51000}}
+    for unknown in (
+        {"HCCL_HOST_SOCKET_PORT_RANGE": "auto"},
+        {"HCCL_IF_BASE_PORT": "x"},
+        {"HCCL_IF_BASE_PORT": "70000"},
+    ):
+        assert hccl(cluster(2), environment=unknown) == {}
+    taken = cluster(2, host2=healthy_host("host2", 1, listening=(ListeningPort("0.0.0.0", 60000),)))
+    assert hccl(taken) == {"host1": {60000}, "host2": {60001}}
+    assert hccl(cluster(2), multi_nodes_infer_port=60000) == {"host1": {60001}, "host2": {60000}}
+
+
+def test_nobody_disturbs_hccl_where_our_deployment_runs() -> None:
+    runs = healthy_host("host2", 1, engine=OURS, listening=(ListeningPort("0.0.0.0", 60000),))
+    assert set(hccl(cluster(3, host2=runs))) == {"host1", "host3"}
+    assert set(hccl(cluster(3, host2=replace(runs, listening=())))) == {"host1", "host3"}
+
+
+def test_where_a_run_holds_the_lock_nothing_listens_and_nobody_asks() -> None:
+    lock = PathState("/var/lib/mindie-deploy/deepseek-r1/lock", True, "file")
+    facts = cluster(3, host1=healthy_host("host1", 0, surroundings=surroundings(0, lock=lock)))
+    plans = plan(facts)
+    assert {one["peer"] for todo in plans.values() for one in todo["asked"]["ports"]} == {"host2", "host3"}
+    assert plans["host1"]["asked"]["listen"] == []
+    assert asked(facts, "pings")
+    found = reach({"asked": plans["host1"]["asked"], "collection": {"items": {}}})
+    assert isinstance(found, ReachFacts)
+    assert set(found.not_listening) == {1120, 1025, 60000}
+    assert all("holds the lock" in reason for reason in found.not_listening.values())
+
+
+def test_the_listener_of_another_check_takes_no_port() -> None:
+    other = healthy_host("host1", 0, listening=(ListeningPort("10.0.0.11", 1120, 77, by_check=True),))
+    assert 1120 in listened(planned(cluster(2, host1=other))["host1"])
 
 
 PING = {"key": "ping/0/host2/0", "npu": 0, "peer": "host2", "peer_npu": 0, "address": "10.10.100.10"}
@@ -237,7 +296,8 @@ def test_without_a_collection_nothing_is_known(reached: dict[str, object]) -> No
 
 
 @pytest.mark.parametrize("hostile", [5, {"pings": 5, "ports": "x", "listen": "y"}, {"pings": [5, None, {}],
-                                     "ports": [[], {"port": "x"}], "listen": [None, "1"]}])  # fmt: skip
+                                     "ports": [[], {"port": "x"}], "listen": [None, "1"],
+                                     "not_tried": {"x": 5, 1: 2, "1234567": "y"}}])  # fmt: skip
 def test_questions_of_no_known_form_do_no_harm(hostile: object) -> None:
     found = reach({"asked": hostile, "collection": {}, "started": 5, "stopped": {"was_running": "no"}})
     assert isinstance(found, ReachFacts)
@@ -251,7 +311,7 @@ def test_questions_of_no_known_form_do_no_harm(hostile: object) -> None:
      {1120: "in use"}),
     ({"started": {"process": {}, "refused": {"1120": "in use", "1025": "in use"}}}, {1120: "in use", 1025: "in use"}),
     ({"started": {"process": {"pid": 5}}, "stopped": {"was_running": False}},
-     dict.fromkeys((1120, 1025), "the listener ended before it was told to")),
+     dict.fromkeys((1120, 1025), ENDED)),
     ({"started": {"failed": True, "msg": "no python"}}, dict.fromkeys((1120, 1025), "no python")),
     ({}, dict.fromkeys((1120, 1025), "no listener was started")),
 ])  # fmt: skip

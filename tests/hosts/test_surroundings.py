@@ -34,6 +34,8 @@ KERNEL = """/proc/sys/kernel/pid_max:4194304
 /proc/sys/net/core/somaxconn:4096
 /proc/sys/net/netfilter/nf_conntrack_count:311
 /proc/sys/net/netfilter/nf_conntrack_max:262144
+/proc/sys/net/ipv4/ip_local_port_range:32768\t60999
+/proc/sys/net/ipv4/ip_local_reserved_ports:8080,60000-60031
 /sys/kernel/mm/transparent_hugepage/enabled:always [madvise] never
 /sys/fs/selinux/enforce:1
 /sys/class/dmi/id/product_name:Atlas 800T A2
@@ -71,7 +73,15 @@ def test_values_of_the_kernel() -> None:
         interfaces={"enp189s0f0": InterfaceState(1500, "up"), "lo": InterfaceState(65536, "unknown")},
         device_cgroup=True,
         locale="zh_CN.UTF-8",
+        ephemeral_ports=((32768, 60999),),
+        reserved_ports=((8080, 8080), (60000, 60031)),
     )
+
+
+@pytest.mark.parametrize(("text", "ports"), [("", ()), ("1,x", None), ("5-4", None), ("70000", None)])
+def test_a_list_of_reserved_ports_may_be_empty(text: str, ports: object) -> None:
+    lines = f"/proc/sys/kernel/pid_max:32768\n/proc/sys/net/ipv4/ip_local_reserved_ports:{text}\n"
+    assert known(kernel(Answer(0, lines), CGROUPS, NO_FILE)).reserved_ports == ports
 
 
 def test_what_a_host_does_not_have_stays_unknown_to_it() -> None:
@@ -401,7 +411,7 @@ def test_shared_memory_with_its_files() -> None:
 def test_every_question_is_short_of_time_and_writes_nothing() -> None:
     items = surroundings_items(Settings())
     keys = [item["key"] for item in items]
-    assert len(keys) == len(set(keys)) == 12
+    assert len(keys) == len(set(keys)) == 13
     assert all("timeout" in item for item in items if "command" in item)
 
 

@@ -17,6 +17,10 @@ from typing import Any
 
 import pytest
 
+from mindie_deploy.hosts.answer import command, file_text
+from mindie_deploy.hosts.facts import Unknown
+from mindie_deploy.hosts.items_host import LISTENER_NAME, system_items
+from mindie_deploy.hosts.ports import listeners, listening
 from tests.modules.module_runner import MODULES, UTILITIES, load, run
 
 WORD = "5ae0c1"
@@ -118,18 +122,98 @@ def test_one_that_comes_after_a_long_wait_is_heard_as_well(monkeypatch: pytest.M
     monkeypatch.setattr(module, "PATIENCE", 0.4)
     number = free_port()
     sockets, _ = module.opened("127.0.0.1", [number])
-    thread = threading.Thread(target=module.serve, args=(sockets, WORD.encode(), time.monotonic() + 2.0))
+    thread = threading.Thread(
+        target=module.serve, args=(sockets, WORD.encode(), time.monotonic() + 2.0, 2.0, lambda: False)
+    )
     thread.start()
     time.sleep(0.8)
-    with socket.create_connection(("127.0.0.1", number)) as slow:
+    with socket.create_connection(("127.0.0.1", number), timeout=5) as slow:
         time.sleep(0.2)
         assert slow.recv(64) == WORD.encode()
-    with socket.create_connection(("127.0.0.1", number)) as stuck:
+    with socket.create_connection(("127.0.0.1", number), timeout=5) as stuck:
         assert stuck.recv(64) == WORD.encode()
         with pytest.raises(ConnectionResetError):
             stuck.recv(64)
     thread.join()
-    sockets[0].close()
+
+
+def test_it_ends_when_nobody_asks_any_more() -> None:
+    number = free_port()
+    process = run("mindie_listen", address="127.0.0.1", ports=[number], lifetime=60, quiet=2)["process"]
+    for _ in range(4):  # each that asks gives it time
+        time.sleep(0.7)
+        assert connected(number, expect="")["outcome"] == "answered"
+    assert is_alive(process)
+    assert gone(process)
+
+
+def test_without_more_words_it_lives_for_a_minute_or_three() -> None:
+    text = (MODULES / "mindie_listen.py").read_text()
+    assert '"lifetime": {"type": "int", "default": 180}' in text
+    assert '"quiet": {"type": "int", "default": 60}' in text
+
+
+def lock(path: Path, run_id: str) -> Path:
+    path.write_text(json.dumps({"owner": "anna@control1", "run_id": run_id, "reason": "up"}))
+    return path
+
+
+def test_it_does_not_listen_while_another_run_holds_the_lock(tmp_path: Path) -> None:
+    number, path = free_port(), lock(tmp_path / "lock", "theirs")
+    started = run("mindie_listen", address="127.0.0.1", ports=[number], lock=str(path), run_id="ours")
+    assert started["process"] == {}
+    assert started["refused"] == {
+        str(number): "not tried: anna@control1 holds the lock of the deployment (up, run theirs)"
+    }
+    assert connected(number)["outcome"] == "refused"
+    path.write_text("damaged")
+    assert "somebody holds" in run(
+        "mindie_listen", address="127.0.0.1", ports=[number], lock=str(path), run_id="ours"
+    )["refused"][str(number)]  # fmt: skip
+
+
+def test_our_own_lock_is_no_hindrance(tmp_path: Path) -> None:
+    path = lock(tmp_path / "lock", "ours")
+    process = run("mindie_listen", address="127.0.0.1", ports=[free_port()], lock=str(path), run_id="ours")["process"]
+    assert is_alive(process)
+    run("mindie_listen", state="stopped", process=process)
+    assert gone(process)
+
+
+def test_it_gives_way_to_a_run_that_takes_the_lock(tmp_path: Path) -> None:
+    number, path = free_port(), tmp_path / "lock"
+    process = run("mindie_listen", address="127.0.0.1", ports=[number], lock=str(path), run_id="ours")["process"]
+    with socket.create_connection(("127.0.0.1", number)):  # one that does not hang up
+        lock(path, "theirs")
+        assert gone(process)
+        with socket.socket() as daemon:  # without SO_REUSEADDR, as a strict daemon binds
+            daemon.bind(("127.0.0.1", number))
+
+
+def test_the_port_is_free_at_once_after_a_kill_in_the_middle_of_a_connection() -> None:
+    number = free_port()
+    process = run("mindie_listen", address="127.0.0.1", ports=[number], word=WORD)["process"]
+    with socket.create_connection(("127.0.0.1", number), timeout=5) as link:
+        assert link.recv(64) == WORD.encode()
+        run("mindie_listen", state="stopped", process=process)
+        assert gone(process)
+        with socket.socket() as daemon:
+            daemon.bind(("127.0.0.1", number))
+
+
+def test_a_collection_tells_its_sockets_from_those_of_others(port: int) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        items = [one for one in system_items() if one["key"] in ("listeners", "ports/4", "ports/6")]
+        collection = run("mindie_collect", items=items)["collection"]
+        found = listening(
+            [file_text(collection, key) for key in ("ports/4", "ports/6")], listeners(command(collection, "listeners"))
+        )
+        assert not isinstance(found, Unknown)
+        told = {one.port: one.by_check for one in found}
+        assert told[port] is True and told[other.getsockname()[1]] is False
+    assert load("mindie_listen").NAME == LISTENER_NAME
 
 
 def served(answer: bytes | None) -> dict[str, Any]:
@@ -195,7 +279,8 @@ def test_it_runs_with_python_3_7(tmp_path: Path) -> None:
     script = (
         "import json, sys; sys.path[:0] = sys.argv[1:3]; import mindie_listen as module; "
         "from ansible.module_utils.mindie_read import connect; port = int(sys.argv[3]); "
-        "pid = module.detach(module.opened('127.0.0.1', [port])[0], b'word', 20); "
+        "until = module.time.monotonic() + 20; "
+        "pid = module.detach(module.opened('127.0.0.1', [port])[0], b'word', until, 20, lambda: False); "
         "process = {'pid': pid, 'born': module.born(pid)}; "
         "found = connect({'address': '127.0.0.1', 'port': port, 'expect': 'word'}, 3.0); "
         "print(json.dumps([found, module.stop(process)]))"

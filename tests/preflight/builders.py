@@ -249,6 +249,8 @@ def kernel(**changes: Any) -> KernelFacts:
         interfaces={"lo": InterfaceState(65536, "unknown"), "eth0": InterfaceState(1500, "up")},
         device_cgroup=True,
         locale="en_US.UTF-8",
+        ephemeral_ports=((32768, 60999),),
+        reserved_ports=((60000, 60031),),
     )
     return replace(healthy, **changes)
 

@@ -67,3 +67,24 @@ def trying(
 def _probe(peer: str, address: str, port: int, setting: str, outcome: Reading[Any]) -> PortProbe:
     says = {"silent": "no answer within 5 s", "no-route": "No route to host", "stranger": "it hung up"}
     return PortProbe(peer, address, port, setting, outcome, says.get(outcome, "") if isinstance(outcome, str) else "")
+
+
+def trying_hccl(
+    count: int,
+    outcome: Callable[[int, int], Reading[Any]],
+    *,
+    leader: Callable[[int], Reading[Any]] = lambda source: "answered",
+    not_listening: dict[int, dict[int, str]] | None = None,
+) -> dict[str, Any]:
+    """A cluster whose hosts try HCCL's port of every other, and the leader's own ports; by numbers of the hosts."""
+    facts = trying(count, lambda source, target, port: leader(source))
+    hosts = hosts_of(facts)
+    for number, (name, host) in enumerate(facts.items(), 1):
+        probes = tuple(
+            _probe(peer.name, peer.address, 60000, "HCCL", outcome(number, peer.rank + 1))
+            for peer in hosts
+            if peer.name != name
+        )
+        reach = ReachFacts((), (*host.reach.ports, *probes), (not_listening or {}).get(number, {}))
+        facts[name] = replace(host, reach=reach)
+    return facts

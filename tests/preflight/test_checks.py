@@ -388,7 +388,7 @@ ELSEWHERE = {
     "ports.free",
 }
 # Tested in test_pings.py and test_reach.py.
-REACH = {"hccn.cross-ping-matrix", "net.host-route", "ports.reachable"}
+REACH = {"hccn.cross-ping-matrix", "net.host-route", "ports.hccl-reachable", "ports.reachable"}
 ELSEWHERE |= REACH
 # Tested in test_npu_depth.py.
 ELSEWHERE |= {"npu.ecc", "npu.ecc-single", "npu.pci-count", "driver.module", "hccn.optical", "hccn.link-flap"}

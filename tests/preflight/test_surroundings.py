@@ -100,12 +100,14 @@ SURROUNDINGS = {
     "os.shm-left",
     "os.ulimit",
     "ports.hccl",
+    "ports.hccl-reserved",
     "state.directory",
     "weights.links",
     "weights.model-type",
     "weights.small-files",
 }
 
+RANGE = "HCCL_HOST_SOCKET_PORT_RANGE"
 FAULTS: list[tuple[dict[str, Any], dict[str, object], str, str, str]] = [
     (by_kernel(pid_max=4096), {}, "os.pids", "warn", "kernel.pid_max is 4096"),
     (by_kernel(threads_max=10000), {}, "os.pids", "warn", "kernel.threads-max is 10000"),
@@ -188,6 +190,13 @@ FAULTS: list[tuple[dict[str, Any], dict[str, object], str, str, str]] = [
     ),
     (
         around(firewall=FirewallFacts(("iptables, chain INPUT",))),
+        {"environment": {RANGE: "auto"}},
+        "os.firewall",
+        "warn",
+        "iptables, chain INPUT",
+    ),
+    (
+        around(firewall=FirewallFacts(("iptables, chain INPUT",))),
         {"check_ports": False},
         "os.firewall",
         "warn",
@@ -209,6 +218,14 @@ FAULTS: list[tuple[dict[str, Any], dict[str, object], str, str, str]] = [
         "ports.hccl",
         "warn",
         "listened on: 60003",
+    ),
+    ({"listening": (ListeningPort("10.0.0.13", 60031),)}, {}, "ports.hccl", "warn", "listened on: 60031"),
+    (
+        {"listening": (ListeningPort("0.0.0.0", 60003),)},
+        {"environment": {RANGE: "60000-60007"}},
+        "ports.hccl",
+        "warn",
+        "7 of 8 ports are free, of 8 NPUs",
     ),
 ]
 
@@ -237,6 +254,12 @@ ONLY_MENTIONED: list[tuple[dict[str, Any], str, str]] = [
     ({"image": image(proxies=("http_proxy",))}, "docker.proxy", "the image sets http_proxy"),
     (by_kernel(selinux_enforcing=True), "os.selinux", "enforcing"),
     (by_kernel(locale="zh_CN.GB18030"), "os.locale", "zh_CN"),
+    (by_kernel(ephemeral_ports=((32768, 60999),), reserved_ports=()), "ports.hccl-reserved", "60000-60031"),
+    (
+        by_kernel(ephemeral_ports=((32768, 60999),), reserved_ports=((60000, 60015),)),
+        "ports.hccl-reserved",
+        "HCCL's ports 60016-60031: the kernel chooses from 32768-60999, reserved are 60000-60015",
+    ),
     (around(own_name=("127.0.1.1",)), "os.resolve", "127.0.1.1"),
     (around(own_name=()), "os.resolve", "no database"),
     (around(firewall=FirewallFacts(("iptables, chain INPUT",))), "os.firewall", "iptables"),
@@ -277,7 +300,13 @@ def test_what_only_may_matter_is_information(changes: dict[str, Any], check_id: 
         ),
         (around(own_name=("::1", "10.0.0.13")), {}),
         (around(state_paths=(PathState(STATE, True, "link", target_kind="directory", target="/srv/x"),)), {}),
-        ({"listening": (ListeningPort("127.0.0.1", 60003), ListeningPort("0.0.0.0", 60008))}, {}),
+        ({"listening": (ListeningPort("127.0.0.1", 60003), ListeningPort("0.0.0.0", 60032))}, {}),
+        ({"listening": (ListeningPort("10.0.0.13", 1025, 5, True), ListeningPort("0.0.0.0", 60003, 6, True))}, {}),
+        ({"listening": (ListeningPort("0.0.0.0", 60003),)}, {"environment": {RANGE: "60000-60008"}}),
+        ({"listening": (ListeningPort("0.0.0.0", 60003),)}, {"environment": {RANGE: "auto"}}),
+        (by_kernel(ephemeral_ports=((32768, 60999),), reserved_ports=((60000, 60031),)), {}),
+        (by_kernel(ephemeral_ports=((32768, 59999),), reserved_ports=()), {}),
+        (by_kernel(ephemeral_ports=((32768, 60999),), reserved_ports=None), {}),
         (around(), {"environment": {"GLOO_SOCKET_IFNAME": "eth0", "HCCL_SOCKET_IFNAME": "^docker,lo"}}),
     ],
 )

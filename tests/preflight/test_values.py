@@ -6,10 +6,11 @@ from itertools import pairwise
 
 import pytest
 
+from mindie_deploy.hosts.weights_listing import is_complete, missing_shards
 from mindie_deploy.preflight.majority import split
 from mindie_deploy.preflight.sizes import size_text
 from mindie_deploy.preflight.version_order import is_older, parse_version
-from mindie_deploy.preflight.weights_size import is_complete, missing_bytes, missing_shards, model_bytes
+from mindie_deploy.preflight.weights_size import missing_bytes, model_bytes
 from tests.preflight.builders import SHARDS, healthy_host, model_files, no_weights, settings, weights
 
 

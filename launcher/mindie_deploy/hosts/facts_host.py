@@ -86,11 +86,15 @@ class DiskFacts:
 
 @dataclass(frozen=True)
 class ListeningPort:
-    """A TCP port in state LISTEN; the address is as the kernel has it ("0.0.0.0", "::", "10.0.0.1")."""
+    """A TCP port in state LISTEN; the address is as the kernel has it ("0.0.0.0", "::", "10.0.0.1").
+
+    `by_check`: a check, this or another, listens there for a moment, so that hosts can try the port.
+    """
 
     address: str
     port: int
     inode: int | None = None
+    by_check: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mindie_deploy.hosts.facts_host import DiskFacts, PathState
+from mindie_deploy.hosts.port_ranges import Ranges
 from mindie_deploy.hosts.reading import NOT_COLLECTED, Reading
 
 UNLIMITED = -1
@@ -32,6 +33,8 @@ class KernelFacts:
     somaxconn: int | None = None
     conntrack_count: int | None = None
     conntrack_max: int | None = None
+    ephemeral_ports: Ranges | None = None  # what the kernel gives to outgoing connections
+    reserved_ports: Ranges | None = None  # what it leaves out of them
     product: str | None = None  # as the firmware names the machine
     interfaces: dict[str, InterfaceState] = field(default_factory=dict)
     device_cgroup: bool | None = None  # False: switched off on the kernel's command line
@@ -62,7 +65,7 @@ class Surroundings:
     container is born with, by the engine's words ("nofile"), UNLIMITED for none. `proxies` are what the engine's client
     puts into every container, by key ("httpProxy"), without user and password. `digests` are the SHA-256 sums of the
     model's small files, and `weight_links` the links among its files with the place that each leads to in the end.
-    `state_paths` are the state directory and the deployment's own in it.
+    `state_paths` are the state directory and the deployment's own in it. `lock` is the deployment's lock file.
     """
 
     kernel: Reading[KernelFacts] = NOT_COLLECTED
@@ -74,3 +77,4 @@ class Surroundings:
     digests: Reading[dict[str, str]] = NOT_COLLECTED
     weight_links: Reading[dict[str, str]] = NOT_COLLECTED
     state_paths: Reading[tuple[PathState, ...]] = NOT_COLLECTED
+    lock: Reading[PathState] = NOT_COLLECTED

@@ -17,7 +17,8 @@ NAME_TIMEOUT_S = 5  # a name service that does not answer must not hold up the r
 KERNEL_FILES = (
     "/proc/sys/kernel/pid_max", "/proc/sys/kernel/threads-max", "/proc/sys/fs/file-max", "/proc/sys/fs/nr_open",
     "/proc/sys/net/core/somaxconn", "/proc/sys/net/netfilter/nf_conntrack_count",
-    "/proc/sys/net/netfilter/nf_conntrack_max", "/sys/kernel/mm/transparent_hugepage/enabled",
+    "/proc/sys/net/netfilter/nf_conntrack_max", "/proc/sys/net/ipv4/ip_local_port_range",
+    "/proc/sys/net/ipv4/ip_local_reserved_ports", "/sys/kernel/mm/transparent_hugepage/enabled",
     "/sys/fs/selinux/enforce", "/sys/class/dmi/id/product_name",
     "/sys/devices/system/cpu/cpufreq/policy*/scaling_governor", "/sys/class/net/*/mtu", "/sys/class/net/*/operstate",
 )  # fmt: skip
@@ -127,6 +128,7 @@ def surroundings_items(settings: Settings) -> list[Item]:
         },
         script("weights/links", LINKS_SCRIPT, model),
         {"key": "state", "stat": [state, f"{state}/{settings.deployment}"]},
+        {"key": "lock", "stat": [f"{state}/{settings.deployment}/lock"]},
     ]
 
 

@@ -6,6 +6,7 @@ import re
 
 from mindie_deploy.hosts.answer import Answer, FileText, Missing
 from mindie_deploy.hosts.facts import InterfaceState, KernelFacts, Reading, Unknown
+from mindie_deploy.hosts.port_ranges import Ranges, port_ranges
 from mindie_deploy.hosts.text import assignments, lines_of, whole
 
 NUMBERS = {
@@ -51,8 +52,21 @@ def kernel(
         interfaces=_interfaces(values),
         device_cgroup=_device_cgroup(cgroups),
         locale=_locale(locale),
+        ephemeral_ports=_ephemeral_ports(values.get("/proc/sys/net/ipv4/ip_local_port_range")),
+        reserved_ports=_reserved_ports(values.get("/proc/sys/net/ipv4/ip_local_reserved_ports")),
         **numbers,
     )
+
+
+def _ephemeral_ports(text: str | None) -> Ranges | None:
+    """Reads the first and the last port."""
+    words = (text or "").split()
+    return port_ranges("-".join(words)) if len(words) == 2 else None
+
+
+def _reserved_ports(text: str | None) -> Ranges | None:
+    """Reads the list; an empty one is a value, too."""
+    return None if text is None else port_ranges(text)
 
 
 def _governors(values: dict[str, str]) -> dict[str, int]:

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Collection
+from dataclasses import replace
 
-from mindie_deploy.hosts.answer import FileText, Missing
+from mindie_deploy.hosts.answer import Answer, FileText, Missing
 from mindie_deploy.hosts.facts import ListeningPort, Reading, Unknown
 from mindie_deploy.hosts.text import excerpt, lines_of
 
 LISTEN = "0A"
+SOCKET = re.compile(r"socket:\[([0-9]{1,18})\]")
 ROW = re.compile(r"\s*\d+:\s+([0-9A-F]+):([0-9A-F]{4})\s+[0-9A-F]+:[0-9A-F]{4}\s+([0-9A-F]{2})\s+(.*)", re.ASCII)
 
 
-def listening(tables: list[FileText | Missing | Unknown]) -> Reading[tuple[ListeningPort, ...]]:
-    """Reads the tables. One that does not exist (no IPv6) is empty; one that cannot be read makes all unknown."""
+def listeners(answer: Answer | Unknown) -> frozenset[int]:
+    """Returns the inodes of the sockets that listeners of checks hold. None where that could not be asked: a port that
+    is taken must not be called free."""
+    return frozenset() if isinstance(answer, Unknown) else frozenset(map(int, SOCKET.findall(answer.stdout)))
+
+
+def listening(
+    tables: list[FileText | Missing | Unknown], by_check: Collection[int] = ()
+) -> Reading[tuple[ListeningPort, ...]]:
+    """Reads the tables. One that does not exist (no IPv6) is empty; one that cannot be read makes all unknown.
+
+    `by_check` are the inodes that listeners returned.
+    """
     found: list[ListeningPort] = []
     readable = 0
     for table in tables:
@@ -32,7 +46,7 @@ def listening(tables: list[FileText | Missing | Unknown]) -> Reading[tuple[Liste
             if isinstance(port, Unknown):
                 return Unknown(f"{table.path}: {port.reason}")
             if port is not None:
-                found.append(port)
+                found.append(replace(port, by_check=port.inode in by_check))
     if not readable:
         return Unknown("the host has no table of TCP sockets")
     return tuple(sorted(found, key=lambda port: (port.port, port.address)))

@@ -1,7 +1,8 @@
 """What the second round trip asks, planned from the facts of the first: who pings whom, and which ports are tried.
 
 Each NPU takes one ping at a time, NPUs and hosts work at once: the time is that of the peers of one NPU, not that of
-all pings. An NPU without link or address is left out on both sides: its own finding says why.
+all pings. An NPU without link or address is left out on both sides: its own finding says why. Ports come before pings:
+listeners are there for as short a time as can be.
 """
 
 from __future__ import annotations
@@ -21,30 +22,43 @@ PING_TIMEOUT_S = 15
 # The first packet of a pair may be lost while the address is resolved: what arrives in part is asked again.
 LOST_SOME = r"[1-9][0-9]* received, (?!0\.0+%)"
 CONNECT_PATIENCE_S = 5  # a lost SYN is sent again after 1 and 3 s
+CONNECT_TIMEOUT_S = 2 * CONNECT_PATIENCE_S + 2  # to connect, and to hear the word
 SLACK_S = 20
 LONGEST_S = 1200
-LONGEST_LISTENING_S = 3600
+CONNECTIONS_AT_ONCE = 32
 
 Question = dict[str, object]
 Targets = Mapping[str, Mapping[str, object]]
 
 
 def questions(name: str, targets: Targets, settings: Settings, nonce: str) -> dict[str, dict[str, object]]:
-    """Returns what the host `name` has to ask: `asked` in our words, `collect` as arguments of mindie_collect.
+    """Returns what the host `name` has to ask: `asked` in our words, `ports` and `pings` for mindie_collect.
 
-    `targets` are those of targets.targets; `nonce` is the word that our listeners say, one for each run. `collect` has
-    no items where there is nothing to ask.
+    `targets` are those of targets.targets; `nonce` is the word that our listeners say, one for each run. `ports` and
+    `pings` have no items where there is nothing to ask.
     """
     pings = list(_pings(name, targets, settings))
     probes = list(_probes(name, targets, nonce))
     whole = specification(settings)
+    rounds = -(-len(probes) // CONNECTIONS_AT_ONCE)
+    each = max(Counter(number_of(ping["npu"]) for ping in pings).values(), default=0)
     return {
-        "asked": {"pings": pings, "ports": probes, "listen": listened(targets[name])},
-        "collect": {
+        "asked": {
+            "pings": pings,
+            "ports": probes,
+            "listen": listened(targets[name]),
+            "not_tried": targets[name].get("not_tried", {}),
+        },
+        "ports": {
+            "items": [_connect_item(probe) for probe in probes],
+            "limit": SLACK_S + rounds * CONNECT_TIMEOUT_S,
+            "parallel": CONNECTIONS_AT_ONCE,
+        },
+        "pings": {
             "programs": whole["programs"],
             "values": whole["values"],
-            "items": [*map(_connect_item, probes), *map(_ping_item, pings)],
-            "limit": _limit(max(Counter(number_of(ping["npu"]) for ping in pings).values(), default=0)),
+            "items": [_ping_item(ping) for ping in pings],
+            "limit": min(LONGEST_S, SLACK_S + PING_TIMEOUT_S * each),
             "parallel": settings.npus_per_host + 8,
         },
     }
@@ -55,26 +69,18 @@ def listened(target: Mapping[str, object]) -> list[int]:
     return [number_of(one["port"]) or 0 for one in _ports(target) if not one["ours"]]
 
 
-def listening_seconds(targets: Targets, settings: Settings, at_once: int) -> int:
-    """Returns how long a listener may be needed when Ansible works on `at_once` hosts at a time."""
-    peers = max(len(targets) - 1, 0)
-    each = peers * {"off": 0, "rails": 1, "full": settings.npus_per_host}[settings.check_pings]
-    rounds = -(-len(targets) // max(at_once, 1))
-    return min(LONGEST_LISTENING_S, rounds * _limit(each) + SLACK_S)
-
-
-def _limit(pings_of_an_npu: int) -> int:
-    return min(LONGEST_S, SLACK_S + PING_TIMEOUT_S * pings_of_an_npu)
+def _others(name: str, targets: Targets) -> tuple[str, ...]:
+    """Returns the other hosts. Each begins with the next one: not all ask the same host at once."""
+    order = list(targets)
+    at = order.index(name)
+    return (*order[at + 1 :], *order[:at])
 
 
 def _pings(name: str, targets: Targets, settings: Settings) -> Iterator[Question]:
     if settings.check_pings == "off":
         return
-    order = list(targets)
-    at = order.index(name)
-    peers = (*order[at + 1 :], *order[:at])  # each begins with the next one: not all ask the same host at once
     for npu in _addresses(targets[name]):
-        for peer in peers:
+        for peer in _others(name, targets):
             for peer_npu, address in _addresses(targets[peer]).items():
                 if settings.check_pings == "full" or peer_npu == npu:
                     key = f"ping/{npu}/{peer}/{peer_npu}"
@@ -93,8 +99,9 @@ def _ports(target: Mapping[str, object]) -> Sequence[Mapping[str, object]]:
 
 
 def _probes(name: str, targets: Targets, nonce: str) -> Iterator[Question]:
-    for peer, target in targets.items():
-        for one in _ports(target) if peer != name else ():
+    for peer in _others(name, targets):
+        target = targets[peer]
+        for one in _ports(target):
             yield {
                 "key": f"port/{peer}/{one['port']}",
                 "peer": peer,
@@ -110,7 +117,7 @@ def _connect_item(probe: Question) -> Question:
         "key": probe["key"],
         "connect": {"address": probe["address"], "port": probe["port"], "expect": probe["expect"]},
         "patience": CONNECT_PATIENCE_S,
-        "timeout": 2 * CONNECT_PATIENCE_S + 2,  # to connect, and to hear the word
+        "timeout": CONNECT_TIMEOUT_S,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import cast, get_args
 
@@ -12,6 +13,10 @@ from mindie_deploy.hosts.hccn_ping import ping
 from mindie_deploy.hosts.text import excerpt
 
 OUTCOMES = get_args(Connected)
+ENDED = (
+    "the listener ended before all had asked: a run took the lock of the deployment, or the hosts were asked in turns "
+    "(give ansible-playbook --forks as many as there are hosts)"
+)
 
 
 def reach(reached: Mapping[str, object]) -> Reading[ReachFacts]:
@@ -26,22 +31,30 @@ def reach(reached: Mapping[str, object]) -> Reading[ReachFacts]:
     return ReachFacts(
         pings=tuple(_ping(one, collection) for one in _mappings(asked.get("pings"))),
         ports=tuple(_port(one, collection) for one in _mappings(asked.get("ports"))),
-        not_listening=_not_listening(
-            asked.get("listen"), _mapping(reached.get("started")), _mapping(reached.get("stopped"))
-        ),
+        not_listening=_not_listening(asked, _mapping(reached.get("started")), _mapping(reached.get("stopped"))),
     )
 
 
-def _not_listening(wanted: object, started: Mapping[str, object], stopped: Mapping[str, object]) -> dict[int, str]:
+def _not_listening(
+    asked: Mapping[str, object], started: Mapping[str, object], stopped: Mapping[str, object]
+) -> dict[int, str]:
     """Returns the ports on which there was no listener of ours all the time, with the reason."""
+    not_tried = {
+        int(port): answers.text_of(why) for port, why in _mapping(asked.get("not_tried")).items() if _is_port(port)
+    }
+    wanted = asked.get("listen")
     ports = [number for number in map(answers.number_of, wanted) if number] if isinstance(wanted, list) else []
     refused = _mapping(started.get("refused"))
     if stopped.get("was_running") is False:
-        return dict.fromkeys(ports, "the listener ended before it was told to")
+        return not_tried | dict.fromkeys(ports, ENDED)
     if not started.get("process") and not refused:
         why = excerpt(answers.text_of(started.get("msg"))) or "no listener was started"
-        return dict.fromkeys(ports, why)
-    return {port: answers.text_of(refused[str(port)]) for port in ports if str(port) in refused}
+        return not_tried | dict.fromkeys(ports, why)
+    return not_tried | {port: answers.text_of(refused[str(port)]) for port in ports if str(port) in refused}
+
+
+def _is_port(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[0-9]{1,5}", value) is not None
 
 
 def _mapping(value: object) -> Mapping[str, object]:

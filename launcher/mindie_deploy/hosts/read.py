@@ -80,7 +80,10 @@ def read(
         engine=the_engine,
         image=engine.image(told.command("engine/image"), settings.image),
         disks=_disks(told, settings, the_engine),
-        listening=ports.listening([answers.file_text(told.collection, key) for key in ("ports/4", "ports/6")]),
+        listening=ports.listening(
+            [answers.file_text(told.collection, key) for key in ("ports/4", "ports/6")],
+            ports.listeners(told.command("listeners")),
+        ),
         weights=weights(told.collection, settings.model_path),
         ecc={npu: _ecc(told, npu) for npu in npus},
         bus=told.parsed("bus", pci.bus),

@@ -14,7 +14,7 @@ from mindie_deploy.hosts.facts import Reading, SharedMemoryFacts, Surroundings, 
 from mindie_deploy.hosts.firewall import firewall
 from mindie_deploy.hosts.items_surroundings import SHARED_MEMORY
 from mindie_deploy.hosts.kernel import kernel
-from mindie_deploy.hosts.paths import disk, path_states
+from mindie_deploy.hosts.paths import disk, only_state, path_states
 from mindie_deploy.hosts.text import lines_of
 
 T = TypeVar("T")
@@ -42,6 +42,7 @@ def surroundings(collection: Mapping[str, object]) -> Surroundings:
         digests=parsed("weights/digests", digests),
         weight_links=parsed("weights/links", links),
         state_paths=path_states(collection, "state"),
+        lock=only_state(collection, "lock"),
     )
 
 

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mindie_deploy.cluster.names import DEPLOYMENT_LABEL
 from mindie_deploy.hosts.facts import HccnDevice, HostFacts, Unknown, WeightsFacts
+from mindie_deploy.hosts.hccl_ports import hccl_ports
+from mindie_deploy.hosts.weights_listing import is_complete
 
 if TYPE_CHECKING:
     from mindie_deploy.cluster.hosts import Host
     from mindie_deploy.cluster.settings import Settings
+
+HCCL = "HCCL"  # in the place of a setting: its ports are those of hccl_ports
+LOCKED = "not tried: a run holds the lock of the deployment (mindie-deploy lock status names it)"
 
 
 def targets(hosts: Sequence[Host], facts: Mapping[str, HostFacts], settings: Settings) -> dict[str, dict[str, object]]:
     """Returns by host its `address`, the addresses of its `npus`, and the `ports` to try, ready for JSON.
 
     `facts` are those of the hosts that answered; others are left out, and with fewer than two there is nothing to ask.
-    A port is `ours` where our running deployment listens there already; elsewhere a listener has to be made.
+    A port is `ours` where our running deployment listens there already; elsewhere a listener has to be made. Where
+    another run may be about to start the deployment nothing is tried, and `not_tried` has the ports with the reason.
     """
     there = [host for host in hosts if host.name in facts]
     if len(there) < 2 or (settings.check_pings == "off" and not settings.check_ports):
@@ -28,8 +34,14 @@ def targets(hosts: Sequence[Host], facts: Mapping[str, HostFacts], settings: Set
     ports = dict(_ports(there, facts, settings)) if settings.check_ports else {}
     if not any(npus.values()) and not any(ports.values()):
         return {}
+    locked = {host.name for host in there if _is_locked(facts[host.name])}
     return {
-        host.name: {"address": host.address, "npus": npus.get(host.name, {}), "ports": ports.get(host.name, [])}
+        host.name: {
+            "address": host.address,
+            "npus": npus.get(host.name, {}),
+            "ports": [] if host.name in locked else ports.get(host.name, []),
+            "not_tried": {str(one["port"]): LOCKED for one in ports.get(host.name, []) if host.name in locked},
+        }
         for host in there
     }
 
@@ -67,18 +79,32 @@ def _ports(
         if isinstance(listening, Unknown):
             continue
         ours = _runs(facts[host.name], settings)
-        taken = {one.port for one in listening if _takes(one.address, host.address)}
-        tried = []
-        for setting, port in _wanted(host, hosts, facts, settings).items():
+        # Where another check listens, ours either finds the port free by then or says that it could not have it.
+        taken = {one.port for one in listening if not one.by_check and _takes(one.address, host.address)}
+        tried: list[dict[str, object]] = []
+        wanted = _wanted(host, hosts, facts, settings)
+        for setting, port in wanted.items():
             # Where our daemon runs, its ports are its own: one that is still loading must not find them taken by us.
             answers = ours and setting != "mindie_weights_port"
             if answers == (port in taken):
                 tried.append({"setting": setting, "port": port, "ours": answers})
+        hccl = None if ours else _hccl_port(settings, {*taken, *wanted.values()})
+        if hccl is not None:
+            tried.append({"setting": HCCL, "port": hccl, "ours": False})
         yield host.name, tried
 
 
+def _hccl_port(settings: Settings, used: Collection[int]) -> int | None:
+    """Returns the first port of HCCL's that is free, for a firewall tells them not apart.
+
+    Never one on which HCCL itself listens: it expects ranks there, and nobody else.
+    """
+    hccl = hccl_ports(settings)
+    return next((port for port in hccl.ports if port not in used), None) if hccl else None
+
+
 def _wanted(host: Host, hosts: Sequence[Host], facts: Mapping[str, HostFacts], settings: Settings) -> dict[str, int]:
-    """Returns the ports of a host that others will connect to, by setting."""
+    """Returns the ports of a host that others will connect to, by setting; those of HCCL are apart."""
     wanted = {}
     if host.is_leader:
         wanted["mindie_multi_nodes_infer_port"] = settings.multi_nodes_infer_port
@@ -108,5 +134,10 @@ def _runs(host: HostFacts, settings: Settings) -> bool:
     )
 
 
+def _is_locked(host: HostFacts) -> bool:
+    lock = host.surroundings.lock
+    return not isinstance(lock, Unknown) and lock.exists
+
+
 def _has_weights(host: HostFacts) -> bool:
-    return isinstance(host.weights, WeightsFacts) and host.weights.exists and bool(host.weights.files)
+    return isinstance(host.weights, WeightsFacts) and is_complete(host.weights)

@@ -31,6 +31,7 @@ SYSTEM: tuple[Case, ...] = (
 )
 NETWORK: tuple[Case, ...] = (
     one("hccl-port-taken", "ports.hccl", "warn", host="host3"),
+    one("hccl-ports-blocked", "ports.hccl-reachable", "warn"),
     one("small-mtu", "net.interface", "warn"),
     Case(
         "address-elsewhere",

@@ -76,6 +76,11 @@ SURROUNDINGS_FAULTS: dict[str, Fault] = {
     "model-800i": Fault("the host is an Atlas 800I A2", "host.product", (),
                         *_altered("grep", _kernel_says(PRODUCT, "Atlas 800I A2"))),
     "hccl-port-taken": Fault("another program listens on port 60003", "ports.hccl", (("ports.taken+", 60003),)),
+    "hccl-ports-blocked": Fault(
+        "a firewall lets SSH and MindIE's ports in, and drops port 60000 and all above", "ports.hccl-reachable", (),
+        (("iptables", "-A", "INPUT", "!", "-i", "lo", "-p", "tcp", "--dport", "60000:65535", "--syn", "-j", "DROP"),),
+        (("iptables", "-F", "INPUT"),),
+    ),
     "small-mtu": Fault(
         "the host's network interface has MTU 1400", "net.interface", (),
         (("ip", "link", "set", "dev", "eth0", "mtu", "1400"),), (("ip", "link", "set", "dev", "eth0", "mtu", "1500"),),

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mindie_deploy.hosts.facts import HostFacts, ListeningPort, Unknown
+from mindie_deploy.hosts.hccl_ports import BASE_PORT, PORT_RANGE, PORTS, hccl_ports
+from mindie_deploy.hosts.port_ranges import Ranges
 from mindie_deploy.preflight.context import Context, is_ours_running
-from mindie_deploy.preflight.finding import Problem
+from mindie_deploy.preflight.finding import Problem, numbers_text
 from mindie_deploy.preflight.registry import check
 
 DIRECT_POST = "HCCL_RDMA_PCIE_DIRECT_POST_NOSTRICT"
 FOUR_KIB_PAGES = 4096
-BASE_PORT = "HCCL_IF_BASE_PORT"
-FIRST_HCCL_PORT = 60000
+SOURCE = f"HCCL user guide ({BASE_PORT}, {PORT_RANGE})"
 
 
 @check(
@@ -46,23 +47,63 @@ def page_size(host: HostFacts, context: Context) -> Iterator[Problem]:
     command="/proc/net/tcp, /proc/net/tcp6",
     needs=("listening",),
     unknown="info",
-    why="Ranks listen on the host from port 60000 on, one port for each NPU; where one is taken HCCL reports EI0019, "
-    "EI0020 or EJ0003 (bind failed).",
+    why=f"Where HCCL gathers the ranks by itself it listens on {PORTS} ports of the host, from 60000 on (CANN before "
+    "8.2 on 16); where one is taken it reports EI0019, EI0020 or EJ0003 (bind failed).",
     remedy="ss -ltnp 'sport = :PORT' names the process that listens. Stop it, or move HCCL: "
-    f"mindie_environment: {{{BASE_PORT}: '61000'}} (with the ports above it free).",
-    source="HCCL user guide (HCCL_IF_BASE_PORT)",
+    f"mindie_environment: {{{BASE_PORT}: '50000'}} (with the {PORTS} ports from there on free).",
+    source=SOURCE,
 )
-def hccl_ports(host: HostFacts, context: Context) -> Iterator[Problem]:
-    if isinstance(host.listening, Unknown) or is_ours_running(host, context.settings) or len(context.hosts) < 2:
+def taken(host: HostFacts, context: Context) -> Iterator[Problem]:
+    """Of the ports of HCCL_HOST_SOCKET_PORT_RANGE HCCL takes what is free: one for each NPU must be left."""
+    hccl = hccl_ports(context.settings)
+    if hccl is None or isinstance(host.listening, Unknown) or is_ours_running(host, context.settings):
         return
-    text = str(context.settings.environment.get(BASE_PORT, FIRST_HCCL_PORT))
-    if not text.isdecimal():
-        return  # HCCL itself refuses it, and MindIE's log says so
-    first = int(text)
-    wanted = range(first, first + context.settings.npus_per_host)
-    taken = sorted({one.port for one in host.listening if one.port in wanted and not _local(one)})
-    if taken:
-        yield Problem(host.name, f"listened on: {', '.join(map(str, taken))}")
+    wanted = frozenset(hccl.ports)
+    held = {one.port for one in host.listening if one.port in wanted and not _local(one) and not one.by_check}
+    if context.size < 2 or not held:
+        return
+    needed = context.settings.npus_per_host
+    if hccl.all_needed:
+        yield Problem(host.name, f"listened on: {numbers_text(sorted(held))}")
+    elif len(wanted) - len(held) < needed:
+        says = f"{PORT_RANGE}: {len(wanted) - len(held)} of {len(wanted)} ports are free, of {needed} NPUs"
+        remedy = f"Give {PORT_RANGE} in mindie_environment more ports that are free: ss -ltn shows those that are not."
+        yield Problem(host.name, f"{says}; listened on: {numbers_text(sorted(held))}", remedy=remedy)
+
+
+@check(
+    "ports.hccl-reserved",
+    title="the kernel may give a port of HCCL to any outgoing connection",
+    severity="info",
+    command="/proc/sys/net/ipv4/ip_local_port_range and ip_local_reserved_ports",
+    needs=("surroundings.kernel",),
+    caused_by=("os.kernel-values",),
+    why="A connection of any program may have one of these ports just when HCCL wants to listen there (EI0019, "
+    "EI0020). It is rare, and a start tried again finds other ports in use. HCCL's guide asks to reserve them.",
+    remedy="sysctl -w net.ipv4.ip_local_reserved_ports=60000-60031 (the ports named; keep what is reserved already, "
+    "with a comma between). To keep it: the same line in a file of /etc/sysctl.d.",
+    source=SOURCE,
+)
+def reserved(host: HostFacts, context: Context) -> Iterator[Problem]:
+    hccl, kernel = hccl_ports(context.settings), host.surroundings.kernel
+    if hccl is None or isinstance(kernel, Unknown) or context.size < 2:
+        return
+    if kernel.ephemeral_ports is None or kernel.reserved_ports is None:
+        return  # the kernel shows neither, or in no known form
+    free = [port for port in hccl.ports if _within(port, kernel.ephemeral_ports)]
+    open_to_all = [port for port in free if not _within(port, kernel.reserved_ports)]
+    if open_to_all:
+        own = f"the kernel chooses from {_text(kernel.ephemeral_ports)}"
+        says = f"HCCL's ports {numbers_text(open_to_all)}: {own}, reserved are {_text(kernel.reserved_ports) or 'none'}"
+        yield Problem(host.name, says)
+
+
+def _within(port: int, ranges: Ranges) -> bool:
+    return any(first <= port <= last for first, last in ranges)
+
+
+def _text(ranges: Ranges) -> str:
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
 
 
 def _local(one: ListeningPort) -> bool:

@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 
 from mindie_deploy.hosts.facts import HostFacts, InterfaceState, KernelFacts, SystemFacts, Unknown
+from mindie_deploy.hosts.hccl_ports import hccl_ports
 from mindie_deploy.preflight.context import Context
 from mindie_deploy.preflight.finding import Problem
 from mindie_deploy.preflight.majority import odd_hosts
@@ -34,7 +35,7 @@ def address_present(host: HostFacts, context: Context) -> Iterator[Problem]:
         return
     own = host.system.addresses
     if ipaddress.ip_address(address).is_loopback:
-        if len(context.hosts) > 1:
+        if context.size > 1:
             yield Problem(host.name, f"{address} leads every host to itself", title="the address is no host's own")
     elif isinstance(own, Unknown):
         yield Problem(host.name, own.reason, kind="unknown")
@@ -128,7 +129,7 @@ def resolve(host: HostFacts, context: Context) -> Iterator[Problem]:
     if isinstance(own, Unknown) or any(not ipaddress.ip_address(text).is_loopback for text in own):
         return
     says = f"it leads to {', '.join(own)}" if own else "it is in no database of names"
-    alone = len(context.hosts) < 2 or GLOO in context.settings.environment
+    alone = context.size < 2 or GLOO in context.settings.environment
     address = _address(host, context)
     known = isinstance(host.system, SystemFacts) and address in host.system.interfaces
     if alone or known or not own:
@@ -144,8 +145,8 @@ def resolve(host: HostFacts, context: Context) -> Iterator[Problem]:
     severity="info",
     command="nft list ruleset, iptables -S INPUT",
     needs=("surroundings.firewall",),
-    why="Between the hosts MindIE's ports and those of HCCL (from 60000 on) must be open. The ports that a launch "
-    "needs are tried from host to host; this says where to look when one fails.",
+    why="Between the hosts MindIE's ports and those of HCCL (from 60000 on) must be open. The leader's ports, and one "
+    "of HCCL's on each host, are tried from every other host; this says where to look when one fails.",
     remedy="Let the other hosts in: firewall-cmd --permanent --zone=trusted --add-source=ADDRESS, then firewall-cmd "
     "--reload; or ufw allow from ADDRESS.",
     source="MindIE's FAQ; HCCL user guide",
@@ -155,7 +156,8 @@ def firewall(host: HostFacts, context: Context) -> Iterator[Problem]:
     found = host.surroundings.firewall
     if isinstance(found, Unknown) or not found.refusing:
         return
-    untried = len(context.hosts) > 1 and not context.settings.check_ports
+    tried = context.settings.check_ports and hccl_ports(context.settings) is not None
+    untried = context.size > 1 and not tried
     yield Problem(host.name, "; ".join(found.refusing), severity="warn" if untried else None)
 
 

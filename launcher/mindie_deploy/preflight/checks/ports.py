@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 
 from mindie_deploy.hosts.facts import HostFacts, Unknown, WeightsFacts
+from mindie_deploy.hosts.weights_listing import is_complete
 from mindie_deploy.preflight.context import Context, is_ours_running
 from mindie_deploy.preflight.finding import Problem
 from mindie_deploy.preflight.registry import check
-from mindie_deploy.preflight.weights_size import is_complete
 
 TABLES = "/proc/net/tcp, /proc/net/tcp6"
 HOLDER = "ss -ltnp 'sport = :PORT' names the process that listens. Stop it, or set another port: "
@@ -32,7 +32,7 @@ def free(host: HostFacts, context: Context) -> Iterator[Problem]:
         return
     leads = context.is_leader(host.name)
     for setting, port in _needed(context).items():
-        holders = sorted({listener.address for listener in host.listening if listener.port == port})
+        holders = sorted({one.address for one in host.listening if one.port == port and not one.by_check})
         if not holders:
             continue
         says = f"port {port} ({setting}) is listened on at {', '.join(holders)}"
@@ -62,7 +62,7 @@ def weights(hosts: Mapping[str, HostFacts], context: Context) -> Iterator[Proble
     if all(isinstance(other.weights, WeightsFacts) and is_complete(other.weights) for other in hosts.values()):
         return  # nothing to copy
     port = context.settings.weights_port
-    if any(listener.port == port for listener in host.listening):
+    if any(one.port == port and not one.by_check for one in host.listening):
         yield Problem(host.name, f"port {port} (mindie_weights_port) is listened on")
 
 

@@ -6,19 +6,13 @@ from collections.abc import Iterator, Mapping
 
 from mindie_deploy.hosts.facts import NOT_COLLECTED, DiskFacts, HostFacts, Unknown, WeightsFacts
 from mindie_deploy.hosts.weights_directory import is_of_the_model
+from mindie_deploy.hosts.weights_listing import is_complete, missing_shards
 from mindie_deploy.preflight.context import Context
 from mindie_deploy.preflight.finding import CLUSTER, Problem, Severity
 from mindie_deploy.preflight.majority import odd_hosts
 from mindie_deploy.preflight.registry import check
 from mindie_deploy.preflight.sizes import size_text
-from mindie_deploy.preflight.weights_size import (
-    SLACK_BYTES,
-    is_complete,
-    is_there,
-    missing_bytes,
-    missing_shards,
-    model_bytes,
-)
+from mindie_deploy.preflight.weights_size import SLACK_BYTES, is_there, missing_bytes, model_bytes
 
 LISTING = "listing of mindie_model_path"
 PRESENT = ("weights.present",)
