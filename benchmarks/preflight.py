@@ -1,7 +1,7 @@
 """How fast is `check`? Against bare SSH, with many hosts, and with pings.
 
     python benchmarks/preflight.py hosts --hosts 4     all checks without pings, against one ssh a host (goal: 4 times)
-    python benchmarks/preflight.py light --hosts 60    many light hosts on this machine, as many as a rank table holds (goal: 0.5 s a host)
+    python benchmarks/preflight.py light --hosts 60    as many light hosts as a rank table holds (goal: 0.5 s a host)
     python benchmarks/preflight.py rails               pings of 3 and of 4 hosts, against those of one NPU
 
 The floor is one ssh a host, all hosts at once, each running the very commands and file reads of one collection from one

@@ -7,7 +7,6 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from mindie_deploy.cluster.hosts import Host
 from mindie_deploy.cluster.settings import Settings
 from mindie_deploy.errors import UsageError
 from mindie_deploy.plain import plain
@@ -15,6 +14,7 @@ from mindie_deploy.preflight.context import Context
 from mindie_deploy.preflight.fix_plan import plan
 from mindie_deploy.preflight.gathered import facts_of
 from mindie_deploy.preflight.judge import judge
+from mindie_deploy.preflight.saved import hosts_playing, not_playing
 
 display = Display()
 
@@ -33,16 +33,16 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         settings = Settings.model_validate(plain(task_vars["mindie_settings"]))
-        playing = set(task_vars["ansible_play_hosts_all"])
-        hosts = [Host(**host) for host in plain(task_vars["mindie_hosts"]) if host["name"] in playing]
+        members, playing = plain(task_vars["mindie_hosts"]), set(task_vars["ansible_play_hosts_all"])
+        hosts, left_out = hosts_playing(members, playing), not_playing(members, playing)
         given = plain(self._task.args.get("ids") or [])
         ids = [word.strip() for word in (given.split(",") if isinstance(given, str) else given) if word.strip()]
         only = [host.name for host in hosts if host.name in plain(self._task.args["hosts"])]
         said = {host.name: plain(task_vars["hostvars"][host.name].get("preflight_collection") or {}) for host in hosts}
         facts = {name: facts_of(name, collected, settings) for name, collected in said.items()}
-        report = judge(hosts, facts, settings)
+        report = judge(hosts, facts, settings, left_out=left_out)
         try:
-            found = plan(report.findings, facts, Context(settings, tuple(hosts)), ids, only)
+            found = plan(report.findings, facts, Context(settings, hosts, left_out=left_out), ids, only)
         except UsageError as error:
             raise AnsibleActionFail(str(error)) from error
         display.display(found.to_text())

@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import time
+from importlib import metadata
 from pathlib import Path
 
 from ansible.errors import AnsibleError
@@ -16,7 +18,7 @@ from mindie_deploy.cluster.settings import Settings
 from mindie_deploy.mindie.versions import model_types
 from mindie_deploy.plain import plain
 from mindie_deploy.preflight.context import local_paths
-from mindie_deploy.preflight.saved import Saved, answers_of, hosts_playing
+from mindie_deploy.preflight.saved import Saved, answers_of, hosts_playing, not_playing
 from mindie_deploy.runs.scrub_json import scrub_document
 
 display = Display()
@@ -45,13 +47,17 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         settings = Settings.model_validate(plain(task_vars["mindie_settings"]))
-        hosts = hosts_playing(plain(task_vars["mindie_hosts"]), set(task_vars["ansible_play_hosts_all"]))
+        members, playing = plain(task_vars["mindie_hosts"]), set(task_vars["ansible_play_hosts_all"])
+        hosts = hosts_playing(members, playing)
         saved = Saved(
             settings=settings,
             hosts=hosts,
             answers={host.name: plain(answers_of(task_vars["hostvars"][host.name])) for host in hosts},
             absent=tuple(path for path in local_paths(settings) if not os.access(path, os.R_OK)),
             model_types=tuple(sorted(model_types(settings.version, settings.image))),
+            asked_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            version=metadata.version("mindie-deploy"),
+            left_out=not_playing(members, playing),
         )
         report = saved.report()
         directory = self._task.args.get("save_to")

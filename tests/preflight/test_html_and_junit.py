@@ -10,11 +10,26 @@ from xml.etree import ElementTree
 import pytest
 
 from mindie_deploy.hosts.facts import PeerPing, ReachFacts
+from mindie_deploy.preflight.finding import Unreachable
 from mindie_deploy.preflight.html import html
+from mindie_deploy.preflight.judge import judge
 from mindie_deploy.preflight.junit import junit
 from mindie_deploy.preflight.registry import all_checks
 from mindie_deploy.preflight.report import Report
-from tests.preflight.builders import cluster, healthy_host, judged, overview, ports, system, topology
+from tests.preflight.builders import (
+    GB,
+    cluster,
+    healthy_host,
+    hosts_of,
+    judged,
+    overview,
+    ports,
+    settings,
+    shared_memory,
+    surroundings,
+    system,
+    topology,
+)
 
 HOSTILE = "</td><script>alert('\x00\x1b[31m\ufffe')</script>&\"健康"
 VOID = {"meta", "line", "circle", "br"}
@@ -122,3 +137,39 @@ def test_many_hosts_are_rows_of_the_table_of_versions() -> None:
     assert few.count("<tr><th>kernel</th>") == 1
     assert "<th>kernel</th>" in many and "<tr><th>kernel</th>" not in many
     assert "<tr><th>host9</th>" in many
+
+
+def test_junit_skips_what_others_explain() -> None:
+    report = judged(
+        cluster(2, host1=Unreachable("Connection refused", "no-connection"), host2=Unreachable("no", "no-connection"))
+    )
+    suite = ElementTree.fromstring(junit(report))
+
+    passed = [case.get("name") for case in suite if not list(case)]
+    skipped = [case.get("name") for case in suite if case.find("skipped") is not None]
+    assert "npu.count" in skipped and "driver.version" in skipped
+    assert "npu.count" not in passed
+    assert suite.get("skipped") == str(len(skipped))
+
+
+def test_a_report_of_some_hosts_says_so_everywhere() -> None:
+    facts = cluster(1)
+    report = replace(
+        judge(hosts_of(facts), facts, settings(), left_out=("host2", "host3")), asked_at="2026-11-25T11:00:00Z"
+    )
+
+    assert "Not asked, because of --limit: host2, host3" in report.to_text()
+    assert "host2, host3" in html(report) and "2026-11-25T11:00:00Z" in html(report)
+    assert Report.from_dict(report.to_dict()) == report
+
+
+def test_limits_that_depend_on_the_number_of_hosts_count_those_that_are_not_asked() -> None:
+    own = {"data_parallel_size": 4, "tensor_parallel_size": 8}
+    small = healthy_host("host1", 0, surroundings=surroundings(0, shared_memory=shared_memory(2 * GB)))
+    facts = {"host1": small}
+    whole, alone = (
+        [one.check_id for one in judge(hosts_of(facts), facts, settings(**own), left_out=left_out).findings]
+        for left_out in (("host2", "host3", "host4"), ())
+    )
+    assert "os.shm" not in whole
+    assert "os.memory" not in whole and "os.memory" in alone

@@ -35,6 +35,8 @@ def check(
     verbose: VerboseOption = False,
 ) -> None:
     """Read the facts of every host and judge them. Changes nothing; ends with 3 when a launch would fail."""
+    if html_file is not None and html_file == junit_file:
+        raise UsageError(f"--html and --junit name the same file {html_file}", "name two files")
     files = {path: make for path, make in ((html_file, html), (junit_file, junit)) if path is not None}
     for path in files:
         require_writable(path)

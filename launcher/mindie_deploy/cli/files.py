@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 from mindie_deploy.errors import UsageError
+from mindie_deploy.runs.whole_file import can_be_written, write_whole
 
 REMEDY = "name a file in a directory that exists and that you can write to"
 
 
 def require_writable(path: Path) -> None:
     """Raises UsageError for a file that could not be written: before hosts are asked, not after."""
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+    if not can_be_written(path):
         raise UsageError(f"{path} cannot be written", REMEDY)
 
 
 def write_file(path: Path, text: str) -> None:
-    """Writes a file beside its place and renames it. Raises UsageError when that fails."""
+    """Writes a text for everybody to read, whole or not at all. Raises UsageError when that fails."""
     try:
-        handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as out:
-            out.write(text)
-        Path(beside).chmod(0o644)
-        Path(beside).replace(path)
+        write_whole(path, text.encode("utf-8", "backslashreplace"), 0o644)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}", REMEDY) from error

@@ -6,6 +6,8 @@ import contextlib
 import getpass
 import os
 import socket
+import sys
+import termios
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
@@ -107,6 +109,9 @@ class Session:
             return True
         if not self.terminal.interactive:
             raise UsageError("this changes hosts, and there is no terminal to ask on", "add --yes to go on without")
+        # What was typed before the question was there is no answer to it.
+        with contextlib.suppress(OSError, termios.error):
+            termios.tcflush(sys.stdin, termios.TCIFLUSH)
         self.terminal.err.print(f"{question} [y/N] ", end="")
         return input().strip().lower() in ("y", "yes")
 

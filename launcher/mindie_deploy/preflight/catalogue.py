@@ -40,7 +40,7 @@ def catalogue() -> str:
 
 
 def _section(one: Explanation) -> list[str]:
-    lines = [f"## {one.id}", "", f"**{one.title[0].upper()}{one.title[1:]}.** {one.why}", ""]
+    lines = [f"## {one.id}", "", f"**{_sentence(one.title)}.** {one.why}", ""]
     lines.append(f"- Seen by: {_code(one.command)}")
     lines.append(f"- What to do: {_escaped(one.remedy)}")
     if one.fix:
@@ -49,6 +49,11 @@ def _section(one: Explanation) -> list[str]:
         lines.append(f"- Hidden by: {', '.join(one.caused_by)}")
     lines.append(f"- Source: {_escaped(one.source)}")
     return lines
+
+
+def _sentence(title: str) -> str:
+    """With a capital, unless it begins with the name of a program."""
+    return title if title.startswith(("hccn_tool", "npu-smi")) else title[0].upper() + title[1:]
 
 
 def _anchor(check_id: str) -> str:

@@ -21,13 +21,19 @@ class Context:
 
     `absent` are those of the controller's files and directories that the settings name (see local_paths) and that are
     not there. `model_types` are the values of model_type that the MindIE in the image takes for DeepSeek; none: not
-    known.
+    known. `left_out` are the hosts of the deployment that are not judged this time.
     """
 
     settings: Settings
     hosts: Sequence[Host]
     absent: frozenset[str] = frozenset()
     model_types: frozenset[str] = frozenset()
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """How many hosts the whole deployment has, judged now or left out."""
+        return len(self.hosts) + len(self.left_out)
 
     @property
     def npus(self) -> range:

@@ -54,7 +54,12 @@ class Explanation:
             rows.append(("hidden by", ", ".join(self.caused_by)))
         if self.hides:
             rows.append(("hides", ", ".join(self.hides)))
-        passes = f"add {self.id} to mindie_checks_warn or mindie_checks_skip" if self.skippable else "it always counts"
+        ways = (
+            "mindie_checks_warn or mindie_checks_skip"
+            if "block" in (self.severity, self.unknown)
+            else "mindie_checks_skip"
+        )
+        passes = f"add {self.id} to {ways}" if self.skippable else "it always counts"
         rows.append(("let pass", passes))
         lines = [self.id, ""]
         for label, text in rows:

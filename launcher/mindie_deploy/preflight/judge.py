@@ -28,6 +28,7 @@ def judge(
     *,
     absent: Collection[str] = (),
     model_types: Collection[str] = (),
+    left_out: Collection[str] = (),
 ) -> Report:
     """Judges all hosts with all checks.
 
@@ -38,9 +39,9 @@ def judge(
 
     A host of `hosts` without an entry in `facts` counts as one from which nothing was collected. `absent` are
     those of context.local_paths that are not there, and `model_types` what the MindIE in the image takes (see
-    mindie.versions).
+    mindie.versions). `left_out` are the deployment's other hosts, which --limit keeps out.
     """
-    context = Context(settings, tuple(hosts), frozenset(absent), frozenset(model_types))
+    context = Context(settings, tuple(hosts), frozenset(absent), frozenset(model_types), tuple(left_out))
     ranked = {host.name: facts.get(host.name, NOTHING) for host in sorted(hosts, key=lambda host: host.rank)}
     order = {name: rank for rank, name in enumerate(ranked)}
     checks = all_checks()
@@ -64,6 +65,7 @@ def judge(
         checks=len(checks),
         pings=pairs_of(ranked),
         topology=topology_of(ranked),
+        left_out=tuple(left_out),
     )
 
 

@@ -14,10 +14,14 @@ NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit(report: Report) -> str:
-    """Returns the document. A finding that blocks is a failure, missing evidence an error, the rest is output."""
+    """Returns the document. A finding that blocks is a failure, missing evidence an error, the rest is output.
+
+    A check whose findings others explain all is skipped: what it would say without them is not known.
+    """
     found: dict[str, list[Finding]] = {}
     for finding in report.findings:
         found.setdefault(finding.check_id, []).append(finding)
+    hidden = {finding.check_id: finding.caused_by for finding in report.hidden if finding.check_id not in found}
     checks = list(dict.fromkeys([*all_checks(), *found]))
     blocking = [one for one in report.findings if one.severity == "block"]
     suite = ElementTree.Element(
@@ -26,13 +30,17 @@ def junit(report: Report) -> str:
         tests=str(len(checks)),
         failures=str(len({one.check_id for one in blocking if one.kind == "fail"})),
         errors=str(len({one.check_id for one in blocking} - {one.check_id for one in blocking if one.kind == "fail"})),
-        skipped=str(len(report.skipped)),
+        skipped=str(len({*report.skipped, *hidden})),
     )
     for check_id in checks:
         room = check_id.partition(".")[0]
         case = ElementTree.SubElement(suite, "testcase", classname=f"mindie-deploy.{room}", name=check_id)
         if check_id in report.skipped:
             ElementTree.SubElement(case, "skipped", message="mindie_checks_skip")
+        elif check_id in hidden:
+            ElementTree.SubElement(
+                case, "skipped", message=f"explained by {hidden[check_id]}, or not known because of it"
+            )
         _add(case, found.get(check_id, []))
     ElementTree.indent(suite)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suite, encoding="unicode") + "\n"

@@ -37,7 +37,8 @@ class Report:
     `findings` are those to act on, of both kinds; `hidden` are consequences of them, each with `caused_by`. `skipped`
     and `lowered` are the ids that mindie_checks_skip and mindie_checks_warn name. `versions` is {subject: {host:
     value}}. `checks` is the number of checks that there are, `pings` who reached whom, `topology` how
-    the NPUs of each host are linked: {host: {"0-1": "HCCS"}}.
+    the NPUs of each host are linked: {host: {"0-1": "HCCS"}}. `left_out` are the deployment's hosts that were
+    not asked. `asked_at` (UTC) and `version` tell when the hosts were asked, and by which mindie-deploy.
     """
 
     deployment: str
@@ -51,6 +52,9 @@ class Report:
     checks: int
     pings: tuple[Pair, ...] = ()
     topology: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    asked_at: str = ""
+    version: str = ""
 
     @property
     def unknown(self) -> tuple[Finding, ...]:
@@ -105,6 +109,8 @@ class Report:
         if grid:
             lines += ["", "Pings between NPUs (rows: from, columns: to; a share: packets lost):", *grid]
         lines.append("")
+        if self.left_out:
+            lines += wrapped(f"Not asked, because of --limit: {', '.join(self.left_out)}", prose)
         if self.skipped:
             lines += wrapped(f"Skipped by mindie_checks_skip: {', '.join(self.skipped)}", prose)
         if self.lowered:
@@ -129,6 +135,9 @@ class Report:
             ],
             "skipped": list(self.skipped),
             "lowered": list(self.lowered),
+            "left_out": list(self.left_out),
+            "asked_at": self.asked_at,
+            "version": self.version,
             "versions": {subject: dict(values) for subject, values in self.versions.items()},
             "checks": self.checks,
             "pings": [pair.to_dict() for pair in self.pings],
@@ -148,6 +157,9 @@ class Report:
             hidden=tuple(Finding.from_dict(as_mapping(one)) for one in as_list(value["hidden"])),
             skipped=tuple(str(one) for one in as_list(value["skipped"])),
             lowered=tuple(str(one) for one in as_list(value["lowered"])),
+            asked_at=str(value.get("asked_at", "")),
+            version=str(value.get("version", "")),
+            left_out=tuple(str(one) for one in as_list(value.get("left_out", []))),
             versions={
                 subject: {host: str(text) for host, text in as_mapping(values).items()}
                 for subject, values in as_mapping(value["versions"]).items()

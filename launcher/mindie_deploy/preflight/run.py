@@ -37,7 +37,7 @@ def run(checks: Iterable[Check], facts: Mapping[str, HostFacts | Unreachable], c
 def _graded(check: Check, problem: Problem, context: Context) -> Seen:
     """Missing evidence counts as much as the check does: what is not proven to work may not work."""
     severity = problem.severity or (check.unknown if problem.kind == "unknown" else check.severity)
-    if len(context.hosts) == 1 and check.id.startswith(HCCN):
+    if context.size == 1 and check.id.startswith(HCCN):
         severity = "info"  # the RoCE ports carry nothing within a host, and one host gets no rank table
     lowered = severity == "block" and check.skippable and check.id in context.settings.checks_warn
     return Seen(check, problem, "warn" if lowered else severity, lowered)

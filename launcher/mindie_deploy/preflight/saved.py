@@ -8,7 +8,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+
+from pydantic import ValidationError
 
 from mindie_deploy.cluster.hosts import Host
 from mindie_deploy.cluster.settings import Settings
@@ -28,7 +30,8 @@ REGISTERED = ("collection", "reach", "listener", "listener_end")  # of roles/pre
 class Saved:
     """The input of one judgement. `answers` holds by host what its tasks returned, by the names of REGISTERED.
 
-    `absent` and `model_types` are those of judge.judge.
+    `absent`, `model_types` and `left_out` are those of judge.judge. `asked_at` (UTC) and
+    `version` tell when the hosts were asked, and by which mindie-deploy.
     """
 
     settings: Settings
@@ -36,11 +39,17 @@ class Saved:
     answers: Mapping[str, Mapping[str, object]]
     absent: tuple[str, ...] = ()
     model_types: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    asked_at: str = ""
+    version: str = ""
 
     def report(self) -> Report:
         """Judges it."""
         facts = {host.name: _facts(host.name, self.answers.get(host.name, {}), self.settings) for host in self.hosts}
-        return judge(self.hosts, facts, self.settings, absent=self.absent, model_types=self.model_types)
+        report = judge(
+            self.hosts, facts, self.settings, absent=self.absent, model_types=self.model_types, left_out=self.left_out
+        )
+        return replace(report, asked_at=self.asked_at, version=self.version)
 
     def documents(self) -> dict[str, object]:
         """Returns what is to be written, as JSON-safe documents by file name."""
@@ -52,6 +61,9 @@ class Saved:
             "files": files,
             "absent": list(self.absent),
             "model_types": list(self.model_types),
+            "left_out": list(self.left_out),
+            "asked_at": self.asked_at,
+            "version": self.version,
         }
         return {INDEX: index, **{file: dict(self.answers.get(name, {})) for name, file in files.items()}}
 
@@ -64,14 +76,24 @@ def from_documents(documents: Mapping[str, object]) -> Saved:
     index = as_mapping(documents[INDEX])
     if index["format"] != FORMAT:
         raise ValueError(f"the format is {str(index['format'])[:20]!r}; this version reads {FORMAT}")
+    version = str(index.get("version", ""))[:40]
+    try:
+        settings = Settings.model_validate(dict(as_mapping(index["settings"])))
+    except ValidationError as error:
+        names = ", ".join(str(one["loc"][0] if one["loc"] else "?") for one in error.errors()[:3])
+        by = f"mindie-deploy {version}" if version else "another mindie-deploy"
+        raise ValueError(f"it was made by {by}, and its settings are not those of this version: {names}") from error
     hosts = _hosts(as_list(index["hosts"]))
     files = as_mapping(index["files"])
     return Saved(
-        settings=Settings.model_validate(dict(as_mapping(index["settings"]))),
+        settings=settings,
         hosts=hosts,
         answers={host.name: dict(as_mapping(documents[str(files[host.name])])) for host in hosts},
         absent=tuple(str(one) for one in as_list(index["absent"])),
         model_types=tuple(str(one) for one in as_list(index["model_types"])),
+        asked_at=str(index.get("asked_at", ""))[:40],
+        version=version,
+        left_out=tuple(str(one) for one in as_list(index.get("left_out", []))),
     )
 
 
@@ -110,6 +132,11 @@ def _host(value: Mapping[str, object]) -> Host:
 def _file_name(host: Host) -> str:
     """Returns a name that is safe on any file system, whatever the inventory calls the host."""
     return f"{host.rank:03d}-{re.sub(r'[^A-Za-z0-9._-]', '_', host.name)[:80]}.json"
+
+
+def not_playing(hosts: Sequence[Mapping[str, object]], playing: set[str]) -> tuple[str, ...]:
+    """Returns the names of the deployment's hosts that are not in the play."""
+    return tuple(str(one["name"]) for one in hosts if one["name"] not in playing)
 
 
 def hosts_playing(hosts: Sequence[Mapping[str, object]], playing: set[str]) -> tuple[Host, ...]:

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from mindie_deploy.preflight.finding import Finding, places_text
+from mindie_deploy.preflight.registry import FIXES, all_checks
 
 SEVERITY_WORDS = {"block": "BLOCK", "warn": "WARN", "info": "INFO"}
 MOST_EVIDENCE = 6  # lines; the JSON form has all of them
@@ -53,6 +54,9 @@ def finding_lines(finding: Finding, width: int) -> Iterator[str]:
     if len(finding.evidence) > MOST_EVIDENCE:
         yield from _labelled("", f"and {len(finding.evidence) - MOST_EVIDENCE} more", width)
     yield from _labelled("do", finding.remedy, width)
+    check = all_checks().get(finding.check_id)
+    if check is not None and check.fix and finding.kind == "fail":
+        yield from _labelled("or", f"mindie-deploy fix {check.id}, which {FIXES[check.fix]}", width)
     if finding.hides:
         listed = ", ".join(finding.hides)
         many = f"{len(finding.hides)} other findings at the same places"

@@ -15,9 +15,7 @@ import gzip
 import hashlib
 import io
 import json
-import os
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
@@ -27,6 +25,7 @@ from mindie_deploy.errors import UsageError
 from mindie_deploy.preflight.saved import Saved, from_documents
 from mindie_deploy.runs.limited import Limited
 from mindie_deploy.runs.scrub_json import scrub_json
+from mindie_deploy.runs.whole_file import write_whole
 
 ROOT = "mindie-deploy-bundle"
 FACTS = "facts"
@@ -49,18 +48,15 @@ def write_bundle(target: Path, files: Mapping[str, str], redact: Callable[[str],
     contents = {name: scrub_json(text, redact).encode() for name, text in sorted(files.items())}
     lines = [f"{hashlib.sha256(content).hexdigest()}  {len(content)}  {name}" for name, content in contents.items()]
     contents[MANIFEST] = ("\n".join(lines) + "\n").encode()
-    beside = None
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, content in contents.items():
+            member = tarfile.TarInfo(f"{ROOT}/{name}")
+            member.size, member.mode = len(content), 0o600
+            archive.addfile(member, io.BytesIO(content))
     try:
-        handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        with os.fdopen(handle, "wb") as out, tarfile.open(fileobj=out, mode="w:gz") as archive:
-            for name, content in contents.items():
-                member = tarfile.TarInfo(f"{ROOT}/{name}")
-                member.size, member.mode = len(content), 0o600
-                archive.addfile(member, io.BytesIO(content))
-        Path(beside).replace(target)
+        write_whole(target, packed.getvalue(), 0o600)
     except OSError as error:
-        if beside is not None:
-            Path(beside).unlink(missing_ok=True)
         raise UsageError(f"the bundle cannot be written: {error}", "name a directory that you can write to") from error
 
 
@@ -92,8 +88,12 @@ def _texts_of_directory(source: Path) -> dict[str, str]:
 
 
 def _texts_of_archive(source: Path) -> dict[str, str]:
-    """Reads the members below facts/. What an archive unpacks to is counted while it is read, whatever it says."""
+    """Reads the members below facts/, which must be those of the manifest.
+
+    What an archive unpacks to is counted while it is read, whatever it says.
+    """
     texts: dict[str, str] = {}
+    manifest = ""
     with source.open("rb") as file:
         packed = file.read(2) == GZIP_MAGIC
         file.seek(0)
@@ -106,9 +106,22 @@ def _texts_of_archive(source: Path) -> dict[str, str]:
                 if member.size > LARGEST_MEMBER:
                     raise UsageError(f"{source}: {member.name[:200]} is too large for what a host says", REMEDY)
                 parts = PurePosixPath(member.name).parts
-                if len(parts) != 3 or parts[:2] != (ROOT, FACTS) or not member.isreg():
+                is_fact = len(parts) == 3 and parts[:2] == (ROOT, FACTS)
+                if not member.isreg() or not (is_fact or parts == (ROOT, MANIFEST)):
                     continue
                 stream = archive.extractfile(member)
-                if stream is not None:
-                    texts[parts[2]] = stream.read(LARGEST_MEMBER).decode()
+                text = "" if stream is None else stream.read(LARGEST_MEMBER).decode()
+                if is_fact:
+                    texts[parts[2]] = text
+                else:
+                    manifest = text
+    _require_unchanged(source, texts, manifest)
     return texts
+
+
+def _require_unchanged(source: Path, texts: Mapping[str, str], manifest: str) -> None:
+    """Raises UsageError where a file is not the one of the manifest: damaged on its way, or edited since."""
+    digests = {name: digest for digest, _, name in (line.split("  ", 2) for line in manifest.splitlines())}
+    for name, text in texts.items():
+        if digests.get(f"{FACTS}/{name}") != hashlib.sha256(text.encode()).hexdigest():
+            raise UsageError(f"{source}: {FACTS}/{name} is not the one that its {MANIFEST} names", REMEDY)

@@ -60,8 +60,9 @@ def driver_version(host: HostFacts, context: Context) -> Iterator[Problem]:
     needs=("driver",),
     caused_by=("driver.version",),
     why="The ranks run the same operators and the same HCCL on every host; with different drivers they fail or hang.",
-    remedy="Install the majority's driver and firmware package (HDK) on the hosts named, and reboot them. In the "
-    "middle of an upgrade: finish it on all hosts, and reboot each.",
+    remedy="Install the same driver and firmware package (HDK) on the hosts named as on the others, and reboot them; "
+    "decide for one where no version has the majority. In the middle of an upgrade: finish it on all hosts, and "
+    "reboot each.",
     source="MindIE's FAQ; ascend-deployer",
 )
 def driver_uniform(hosts: Mapping[str, HostFacts], context: Context) -> Iterator[Problem]:
@@ -105,7 +106,7 @@ def files_match(host: HostFacts, context: Context) -> Iterator[Problem]:
     caused_by=("npu.tool-present", "npu.tool-responds", "npu.count", "firmware.compat", "driver.uniform"),
     unknown="info",
     why="NPUs with different firmware are a host that was upgraded halfway, or a replaced card.",
-    remedy="Install the majority's firmware on the hosts named, and reboot them.",
+    remedy="Install the same firmware on the hosts named as on the others, and reboot them.",
     source="npu-smi's public source (hicann/driver)",
 )
 def firmware_uniform(hosts: Mapping[str, HostFacts], context: Context) -> Iterator[Problem]:

@@ -36,7 +36,7 @@ def size(host: HostFacts, context: Context) -> Iterator[Problem]:
         says = f"it is a {memory.state.kind}" if memory.state.exists else "it does not exist"
         yield Problem(host.name, says, title="the host's /dev/shm is no directory")
         return
-    hosts = len(context.hosts)
+    hosts = context.size
     sizes = parallel_sizes(settings, hosts * settings.npus_per_host)
     needed = max(sizes.dp // hosts, 1) * SHARED_MEMORY_PER_GROUP
     if isinstance(memory.space, Unknown):

@@ -157,7 +157,7 @@ def time_skew(hosts: Hosts, context: Context) -> Iterator[Problem]:
 )
 def memory(hosts: Hosts, context: Context) -> Iterator[Problem]:
     whole = model_bytes(context.settings, hosts.values())
-    needed = int(whole / len(context.hosts) * CACHE_FACTOR)
+    needed = int(whole / context.size * CACHE_FACTOR)
     for name, host in hosts.items():
         available = _system(host).memory_available_bytes
         if is_ours_running(host, context.settings):

@@ -1,0 +1,52 @@
+"""Commands whose standard streams the caller has closed, and answers typed too early."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+COMMAND = str(Path(sys.executable).with_name("mindie-deploy"))
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_no_fault(closed: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"exec {COMMAND} explain hccn.link-up {closed}"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert "Traceback" not in done.stdout + done.stderr
+    assert (">&-" in closed.split()) == (not done.stdout)
+
+
+def test_what_was_typed_before_the_question_is_no_answer() -> None:
+    program = (
+        "import sys, time; sys.stdout.write('go\\n'); sys.stdout.flush(); time.sleep(1);"
+        "from mindie_deploy.cli.session import Session; from mindie_deploy.cli.terminal import Terminal;"
+        "one = Session.__new__(Session); one.terminal = Terminal();"
+        "print('answer', one.confirm('Change this?', yes=False))"
+    )
+    pid, descriptor = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-c", program])
+    told = b""
+    answered = False
+    os.write(descriptor, b"y\n")
+    began = time.monotonic()
+    while b"answer" not in told and time.monotonic() - began < 60:
+        try:
+            told += os.read(descriptor, 1024)
+        except OSError:
+            break
+        if b"[y/N]" in told and not answered:
+            answered = True
+            time.sleep(0.5)
+            os.write(descriptor, b"n\n")
+    os.waitpid(pid, 0)
+    assert b"answer False" in told
