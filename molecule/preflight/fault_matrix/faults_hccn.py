@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fault_matrix.case import HOSTS, NPUS, Case, one
+from fault_matrix.case import HOSTS, NPUS, Case, first_trip, one
 
 CASES: tuple[Case, ...] = (
     one("link-down", "hccn.link-up", "block", host="host3", npu=1),
@@ -18,7 +18,8 @@ CASES: tuple[Case, ...] = (
     one("gateway-elsewhere", "hccn.gateway", "warn", npu=0),
     one("host-in-npu-network", "hccn.not-host-net", "warn", host="host1", npu=3),
     one("no-netdetect", "hccn.netdetect", "warn", host="host3", npu=2),
-    one("net-health-fault", "hccn.net-health", "block", npu=0),
+    *first_trip(one("net-health-fault", "hccn.net-health", "block", npu=0)),
+    one("net-health-fault", "hccn.net-health", "warn", npu=0, name="detect-address-silent"),
     one("hccn-conf-drift", "hccn.conf-live", "warn", host="host1", npu=1),
     one("hccn-conf-missing", "hccn.conf-present", "block"),
     one("speed-100g", "hccn.speed-200g", "block", host="host3", npu=2),
@@ -33,7 +34,7 @@ CASES: tuple[Case, ...] = (
     one("other-rails-host", "hccn.cross-ping-matrix", "block", host="host3"),
     one("one-way", "hccn.cross-ping-matrix", "block", host="host1", npu=2, at={"host1": (2,), "host2": (2,)}),
     one("ping-loss", "hccn.cross-ping-matrix", "block", npu=3),
-    one("hccn-busy", "hccn.tool-responds", "block", npu=2),
+    one("hccn-busy", "hccn.tool-responds", "block", npu=2, kind="unknown"),
     one("npu-dead", "hccn.tool-responds", "block", host="host1", npu=0),
     one("hccn-tool-missing", "hccn.tool-present", "block", host="host3"),
 )
