@@ -15,7 +15,7 @@ HEAD = """# The fault matrix
 
 Made by `molecule test --scenario-name preflight` (molecule/preflight/run_matrix.py --page FILE); do not edit.
 
-Each row is one run of `mindie-deploy check` on three simulated hosts with eight NPUs each. The fault is made, `check`
+Each row is one run of `mindie-deploy check` on three simulated hosts with four NPUs each. The fault is made, `check`
 is run, and the fault is taken back. `check` must name exactly the findings of the row, at exactly these hosts and NPUs,
 and nothing else above the severity info. Every check that can block or warn has a fault here (a test compares the list
 with the registry). Pings and tried ports are left out where the fault has nothing to do with a RoCE port, an interface
