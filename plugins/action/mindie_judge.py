@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import time
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +19,7 @@ from mindie_deploy.plain import plain
 from mindie_deploy.preflight.context import local_paths
 from mindie_deploy.preflight.saved import Saved, answers_of, hosts_playing, not_playing
 from mindie_deploy.runs.scrub_json import scrub_document
+from mindie_deploy.runs.whole_file import write_whole
 
 display = Display()
 
@@ -31,10 +31,7 @@ def save(documents, directory):
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, document in documents.items():
-        handle, beside = tempfile.mkstemp(prefix=".saving-", dir=directory)
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            json.dump(scrub_document(document), out, indent=1)
-        Path(beside).replace(directory / name)
+        write_whole(directory / name, json.dumps(scrub_document(document), indent=1).encode(), 0o600)
 
 
 class ActionModule(ActionBase):

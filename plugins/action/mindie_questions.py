@@ -7,13 +7,13 @@ import secrets
 
 from ansible.plugins.action import ActionBase
 
-from mindie_deploy.cluster.hosts import Host
 from mindie_deploy.cluster.settings import Settings
 from mindie_deploy.hosts.facts import HostFacts
 from mindie_deploy.hosts.questions import listened
 from mindie_deploy.hosts.targets import targets
 from mindie_deploy.plain import plain
 from mindie_deploy.preflight.gathered import facts_of
+from mindie_deploy.preflight.saved import hosts_playing
 
 
 class ActionModule(ActionBase):
@@ -30,8 +30,7 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         settings = Settings.model_validate(plain(task_vars["mindie_settings"]))
-        playing = set(task_vars["ansible_play_hosts_all"])
-        hosts = [Host(**host) for host in plain(task_vars["mindie_hosts"]) if host["name"] in playing]
+        hosts = hosts_playing(plain(task_vars["mindie_hosts"]), set(task_vars["ansible_play_hosts_all"]))
         found = targets(hosts, self._facts(hosts, settings, task_vars["hostvars"]), settings)
         result["targets"] = found
         result["listen"] = {name: ports for name, target in found.items() if (ports := listened(target))}

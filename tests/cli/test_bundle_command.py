@@ -39,3 +39,15 @@ def test_the_archive_holds_the_report(asked: list[str], tmp_path: Path) -> None:
     assert run(["bundle", "-o", str(target), *asked]) == 0
     with tarfile.open(target) as found:
         assert {"report.json", "report.txt", "versions.json"} <= {name.rpartition("/")[2] for name in found.getnames()}
+
+
+def test_a_host_that_gave_no_answer_is_named(
+    content: StubContent, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    report = reports.good()
+    first = next(iter(report["hosts"]))
+    report["hosts"][first]["reachable"] = "no"
+    content.answer({"mindie_judge": {"*": {"report": report}}})
+
+    assert run(["bundle", "-o", str(tmp_path / "b.tar.gz"), "-i", str(content.inventory())]) == 0
+    assert f"nothing of {first} is in it: no answer" in capsys.readouterr().err

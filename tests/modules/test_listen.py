@@ -44,7 +44,7 @@ def is_alive(process: dict[str, int]) -> bool:
 
 
 def gone(process: dict[str, int]) -> bool:
-    until = time.monotonic() + 5
+    until = time.monotonic() + 15
     while is_alive(process) and time.monotonic() < until:
         time.sleep(0.02)
     return not is_alive(process)
@@ -139,9 +139,9 @@ def test_one_that_comes_after_a_long_wait_is_heard_as_well(monkeypatch: pytest.M
 
 def test_it_ends_when_nobody_asks_any_more() -> None:
     number = free_port()
-    process = run("mindie_listen", address="127.0.0.1", ports=[number], lifetime=60, quiet=2)["process"]
+    process = run("mindie_listen", address="127.0.0.1", ports=[number], lifetime=60, quiet=5)["process"]
     for _ in range(4):  # each that asks gives it time
-        time.sleep(0.7)
+        time.sleep(1.5)  # far from its end, and longer than that in all
         assert connected(number, expect="")["outcome"] == "answered"
     assert is_alive(process)
     assert gone(process)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 from mindie_deploy.hosts.collection import specification
 from mindie_deploy.preflight.saved import Saved
@@ -38,7 +38,7 @@ def documents() -> dict[str, Any]:
 def _answers(name: str) -> dict[str, object]:
     """What the tasks of one host returned."""
     items = _items()
-    asked = {str(one["key"]) for one in specification(SETTINGS)["items"]}  # type: ignore[attr-defined]
+    asked = {str(one["key"]) for one in cast("list[dict[str, object]]", specification(SETTINGS)["items"])}
     assert asked <= set(items), asked - set(items)
     now = 1_795_586_400.0
     collection = {**healthy(), "items": {key: items[key] for key in sorted(asked | {"program/npu-smi"})}}

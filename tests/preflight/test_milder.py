@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from mindie_deploy.hosts.facts import HostFacts, PeerPing, ReachFacts, Unknown
-from mindie_deploy.hosts.hccn_tool import BUSY_EACH_TIME
+from mindie_deploy.hosts.facts import Busy, HostFacts, PeerPing, ReachFacts, UnknownForm
 from mindie_deploy.hosts.npu_overview import overview_of
 from mindie_deploy.mindie.versions import model_types
 from mindie_deploy.preflight.finding import Finding
@@ -23,6 +22,7 @@ from tests.preflight.builders import (
     judged,
     overview,
     ports,
+    topology,
     weights,
 )
 
@@ -81,7 +81,7 @@ def test_releases_of_which_no_document_tells_their_models_are_not_judged() -> No
 
 
 def test_a_busy_tool_is_not_known_and_told_what_to_do() -> None:
-    busy = Unknown(f"hccn_tool -stat: {BUSY_EACH_TIME}")
+    busy = Busy("hccn_tool -stat: the tool was busy each time")
     host = healthy_host("host3", 2)
     port = host.hccn[5]
     silent = replace(port, **{name: busy for name in vars(port) if name not in ("index",)})
@@ -94,7 +94,7 @@ def test_a_busy_tool_is_not_known_and_told_what_to_do() -> None:
 def test_a_table_of_an_unknown_form_does_not_send_anybody_to_reboot() -> None:
     text = "| npu-smi 30.1.0  Version: 30.1.0 |\n| NPU Name | Health |\n| Chip | Bus-Id |\n| new words here | x |\n"
     unread = overview_of(text)
-    assert isinstance(unread, Unknown)
+    assert isinstance(unread, UnknownForm)
     (found,) = of("npu.tool-responds", healthy_host("host3", 2, overview=unread))
     assert found.kind == "unknown"
     assert "report" in found.remedy and "reboot" not in found.remedy
@@ -141,6 +141,5 @@ def test_an_odd_netmask_is_told_although_gateways_are_set() -> None:
 
 
 def test_a_link_that_nobody_could_read_is_not_drawn_as_a_broken_one() -> None:
-    links = {pair: ("NA" if pair in ((3, 5), (5, 3)) else word) for pair, word in healthy_host().topology.items()}  # type: ignore[union-attr]
-    page = html(judged(cluster(1, host1=healthy_host("host1", 0, topology=links))))
+    page = html(judged(cluster(1, host1=healthy_host("host1", 0, topology=topology(pair_3_5="NA")))))
     assert 'class="link unread"' in page and 'class="link odd"' not in page

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from mindie_deploy.cluster.secret_names import is_secret_name
 from mindie_deploy.errors import UsageError
 from mindie_deploy.runs.records import KEPT_RUNS, RunRecord, runs_directory
 from mindie_deploy.runs.redaction import Redactor, secrets_of
-from mindie_deploy.runs.secret_names import is_secret_name
 
 
 def test_records_lie_in_the_state_directory() -> None:

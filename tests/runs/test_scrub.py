@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from mindie_deploy.cluster.secret_names import is_secret_name, kind_of
 from mindie_deploy.runs.redaction import HIDDEN, Redactor
 from mindie_deploy.runs.scrub import scrub
 from mindie_deploy.runs.scrub_json import scrub_document, scrub_json
-from mindie_deploy.runs.secret_names import is_secret_name, kind_of
 
 HF = "hf_AbCdEfGhIjKlMnOpQrStUvWxYz12345678"
 SK = "sk-proj-abcdEFGH1234ijklMNOP"

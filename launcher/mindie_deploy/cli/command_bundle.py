@@ -52,6 +52,9 @@ def bundle(
         finally:
             shutil.rmtree(place, ignore_errors=True)
         size = target.stat().st_size
+        silent = [name for name, row in report.hosts.items() if row.cells["reachable"] == "no"]
+        if silent:
+            one.terminal.note(f"nothing of {', '.join(silent)} is in it: no answer (check tells why)", "yellow")
         one.terminal.json({"bundle": str(target.resolve()), "bytes": size, "verdict": report.verdict})
         one.terminal.result(f"{target}: {len(files)} files, {size_text(size)} ({duration(one.elapsed)})")
         one.terminal.note(f"judge it again with: mindie-deploy check --from {target}", "dim")

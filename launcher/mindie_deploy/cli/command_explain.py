@@ -14,6 +14,7 @@ from mindie_deploy.cli.options import InventoryOption, JsonOption
 from mindie_deploy.cli.session import session
 from mindie_deploy.cli.terminal import Terminal
 from mindie_deploy.cluster.problems import shown
+from mindie_deploy.cluster.secret_names import is_secret_name
 from mindie_deploy.cluster.settings import GROUPS, Settings
 from mindie_deploy.errors import UsageError
 from mindie_deploy.mindie.error_catalogue import FAULTS
@@ -21,7 +22,6 @@ from mindie_deploy.mindie.exit_statuses import EXIT_STATUSES
 from mindie_deploy.preflight.explain import explain as explain_check
 from mindie_deploy.preflight.registry import all_checks
 from mindie_deploy.runs.redaction import HIDDEN
-from mindie_deploy.runs.secret_names import is_secret_name
 from mindie_deploy.runs.settings_files import places_of
 
 config = typer.Typer(help="Look at the settings.", no_args_is_help=True)

@@ -9,12 +9,12 @@ from pydantic import field_validator
 
 from mindie_deploy.cluster.paths import PATH_LETTERS, host_path
 from mindie_deploy.cluster.schema import SettingGroup, setting
+from mindie_deploy.cluster.secret_names import is_secret_name
 
 SIZE = re.compile(r"(?P<number>[1-9][0-9]{0,5})(?P<unit>[kmgKMG])[bB]?")
 UNITS = {"k": 1024, "m": 1024**2, "g": 1024**3}
 ULIMIT = re.compile(r"(-1|[0-9]+)(:(-1|[0-9]+))?")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-SECRET = re.compile(r"(^|_)(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|API_?KEY|PRIVATE_KEY)$", re.IGNORECASE)
 
 # Variables with one right value, which follows from the inventory, the facts or another setting.
 OWNED_VARIABLES = {
@@ -206,8 +206,8 @@ class EnvironmentSettings(SettingGroup):
             if name in OWNED_VARIABLES:
                 raise ValueError(f"{name} {OWNED_VARIABLES[name]}")
             if name.lower() in PROXY_VARIABLES:
-                raise ValueError(f"{name}: a proxy in the container breaks the traffic between hosts")
-            if SECRET.search(name):
+                raise ValueError(f"{name}: a proxy has no effect, MindIE is started without any")
+            if is_secret_name(name):
                 raise ValueError(f"{name} looks like a secret: this file is written to every host in plain text")
             if isinstance(text, str) and not (text.isprintable() and text.isascii()):
                 raise ValueError(f"{name} must be one line of printable ASCII")

@@ -37,8 +37,10 @@ from mindie_deploy.hosts.facts_surroundings import SharedMemoryFacts as SharedMe
 from mindie_deploy.hosts.facts_surroundings import Surroundings as Surroundings
 from mindie_deploy.hosts.reading import NOT_COLLECTED as NOT_COLLECTED
 from mindie_deploy.hosts.reading import Absent as Absent
+from mindie_deploy.hosts.reading import Busy as Busy
 from mindie_deploy.hosts.reading import Reading as Reading
 from mindie_deploy.hosts.reading import Unknown as Unknown
+from mindie_deploy.hosts.reading import UnknownForm as UnknownForm
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import re
 from enum import Enum
 
 from mindie_deploy.hosts.answer import Answer
-from mindie_deploy.hosts.facts import Reading, Unknown
+from mindie_deploy.hosts.facts import Busy, Reading, Unknown
 from mindie_deploy.hosts.text import clean, is_ipv4, whole
 
 NET_HEALTH_WORDS = frozenset(
@@ -46,7 +46,6 @@ class Trouble(Enum):
     FAILED = "failed"
 
 
-BUSY_EACH_TIME = "the tool was busy each time"
 # Source of the texts: cmd.c, tool.c and ossl_user_linux.h of hccn_tool.
 TROUBLE_TEXTS: tuple[tuple[Trouble, str], ...] = (
     (Trouble.BUSY, "hccn_tool is busy"),
@@ -88,7 +87,7 @@ def unreadable(answer: Answer, what: str) -> Unknown:
     kind = trouble(answer)
     reason = answer.failure(f"hccn_tool {what}").reason
     if kind is Trouble.BUSY:
-        return Unknown(f"hccn_tool {what}: {BUSY_EACH_TIME}")
+        return Busy(f"hccn_tool {what}: the tool was busy each time")
     if answer.status == 0 and kind is None and not clean(answer.text).strip():
         return Unknown(f"hccn_tool {what} printed nothing")
     return Unknown(reason)

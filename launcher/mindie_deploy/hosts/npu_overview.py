@@ -11,11 +11,10 @@ import re
 from dataclasses import dataclass, field
 
 from mindie_deploy.hosts.answer import Answer
-from mindie_deploy.hosts.facts import Npu, NpuOverview, NpuProcess, Unknown
+from mindie_deploy.hosts.facts import Npu, NpuOverview, NpuProcess, Unknown, UnknownForm
 from mindie_deploy.hosts.text import excerpt, lines_of, whole
 
 HEALTH_WORDS = frozenset({"OK", "Warning", "Alarm", "Critical", "UNKNOWN"})  # npu_common.c; nothing else is printed
-NO_KNOWN_FORM = "of no known form"  # of a row, in the reason why the table tells nothing
 NOT_PRINTED = frozenset({"NA", "-", ""})
 BANNER = re.compile(r"npu-smi\s+(\S+)\s+Version:\s*(\S+)")
 BUS = re.compile(r"[0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]{1,2}")
@@ -58,6 +57,10 @@ class _UnreadableError(Exception):
     """A row that the table cannot have."""
 
 
+class _UnknownFormError(_UnreadableError):
+    """A row, or a heading, of another layout than those that are known."""
+
+
 def overview(answer: Answer) -> NpuOverview | Unknown:
     """Reads the answer of `npu-smi info`, or says why it is no table."""
     if answer.status != 0:
@@ -77,6 +80,8 @@ def overview_of(text: str) -> NpuOverview | Unknown:
             raise _UnreadableError(f"the table ends in the middle of NPU {table.first.id}")
         if not table.headed or not table.npus:
             raise _UnreadableError(f"there is no table: {excerpt(text) or 'it printed nothing'}")
+    except _UnknownFormError as problem:
+        return UnknownForm(f"npu-smi info: {problem}")
     except _UnreadableError as problem:
         return Unknown(f"npu-smi info: {problem}")
     warnings = list(table.warnings)
@@ -140,7 +145,7 @@ def _take_heading(table: _Table, cells: list[str]) -> None:
             raise _UnreadableError(f"NPU {table.first.id} has no second row")
         table.process_columns = tuple(cells)
     else:
-        raise _UnreadableError(f"a heading {NO_KNOWN_FORM}: {' | '.join(cells)}")
+        raise _UnknownFormError(f"a heading of no known form: {' | '.join(cells)}")
 
 
 def _take_row(table: _Table, cells: list[str], line: str) -> None:
@@ -148,7 +153,7 @@ def _take_row(table: _Table, cells: list[str], line: str) -> None:
     if table.separate_name and len(cells) == 4:
         cells = [f"{cells[0]} {cells[1]}".strip(), cells[2], cells[3]]
     if len(cells) != 3:
-        raise _UnreadableError(f"a row of {len(cells)} cells, {NO_KNOWN_FORM}: {excerpt(line)}")
+        raise _UnknownFormError(f"a row of {len(cells)} cells, of no known form: {excerpt(line)}")
     first = _first_row(cells)
     if first is not None:
         if table.first is not None:
@@ -158,12 +163,12 @@ def _take_row(table: _Table, cells: list[str], line: str) -> None:
     if table.first is None:
         # A health number without a word drops the first row, and with it the id (npu_info_print.c).
         if _second_row(table, cells, _FirstRow(-1, "", "UNKNOWN", None, None, (0, 0))) is None:
-            raise _UnreadableError(f"a row {NO_KNOWN_FORM}: {excerpt(line)}")
+            raise _UnknownFormError(f"a row of no known form: {excerpt(line)}")
         table.warnings.append(f"the chip at {cells[1]} has no first row: npu-smi has no word for its health")
         return
     npu = _second_row(table, cells, table.first)
     if npu is None:
-        raise _UnreadableError(f"a row {NO_KNOWN_FORM}: {excerpt(line)}")
+        raise _UnknownFormError(f"a row of no known form: {excerpt(line)}")
     if any((npu.id, npu.chip) == (other.id, other.chip) for other in table.npus):
         raise _UnreadableError(f"NPU {npu.id} chip {npu.chip} appears twice")
     table.npus.append(npu)
@@ -227,13 +232,13 @@ def _take_process(table: _Table, cells: list[str], line: str) -> None:
     """Takes a row of the process block, whose columns the heading names (some builds add the pid in the container)."""
     columns = table.process_columns or ()
     if len(cells) != len(columns):
-        raise _UnreadableError(f"a process row of {len(cells)} cells, {NO_KNOWN_FORM}: {excerpt(line)}")
+        raise _UnknownFormError(f"a process row of {len(cells)} cells, of no known form: {excerpt(line)}")
     by_name = dict(zip(columns, cells, strict=True))
     place = [whole(word) for word in cells[0].split()]
     pid = whole(by_name["Process id"])
     memory = whole(by_name.get("Process memory(MB)", ""))
     if len(place) not in (1, 2) or place[0] is None or place[-1] is None or pid is None or memory is None:
-        raise _UnreadableError(f"a process row {NO_KNOWN_FORM}: {excerpt(line)}")
+        raise _UnknownFormError(f"a process row of no known form: {excerpt(line)}")
     chip = place[1] if len(place) == 2 else 0
     name = by_name.get("Process name", "")
     table.mentioned.add(place[0])

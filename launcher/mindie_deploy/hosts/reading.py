@@ -20,6 +20,16 @@ class Absent(Unknown):
     """The file that would hold the value does not exist. There is no value, but that is known."""
 
 
+@dataclass(frozen=True)
+class Busy(Unknown):
+    """The tool was busy each time: that tells of other programs, not of what was asked."""
+
+
+@dataclass(frozen=True)
+class UnknownForm(Unknown):
+    """There is an answer, in a form that is not known here: nothing may be wrong."""
+
+
 Reading: TypeAlias = Union[T, Unknown]  # noqa: UP007  (a generic alias; mypy does not take the | form)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from mindie_deploy.cluster.hosts import Host
 from mindie_deploy.cluster.problems import SettingsError
+from mindie_deploy.cluster.secret_names import is_secret_name
 from mindie_deploy.cluster.settings import Settings
 from mindie_deploy.errors import UsageError
 from mindie_deploy.mindie.validated import validated
@@ -17,7 +18,6 @@ from mindie_deploy.runs.environment import without_prompts
 from mindie_deploy.runs.inventory import Inventory, inventory_sources, read_inventory
 from mindie_deploy.runs.redaction import Redactor, secrets_of
 from mindie_deploy.runs.result import RunResult
-from mindie_deploy.runs.secret_names import is_secret_name
 from mindie_deploy.runs.settings_files import places_of
 
 

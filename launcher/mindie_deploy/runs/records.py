@@ -15,13 +15,13 @@ import json
 import os
 import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mindie_deploy.errors import UsageError
 from mindie_deploy.runs.redaction import Redactor
+from mindie_deploy.runs.whole_file import write_whole
 
 KEPT_RUNS = 100
 PRIVATE = "private"
@@ -81,10 +81,7 @@ class RunRecord:
         """Writes a small file of the record; one that is called .json must be JSON, and stays it. Returns its path."""
         redacted = f"{self.redact.json(text, indent=2).rstrip()}\n" if name.endswith(".json") else self.redact(text)
         path = self.directory / name
-        handle, beside = tempfile.mkstemp(prefix=f".{name}.", dir=self.directory)
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.write(redacted)
-        Path(beside).rename(path)
+        write_whole(path, redacted.encode(), 0o600)
         return path
 
     def remove(self) -> None:

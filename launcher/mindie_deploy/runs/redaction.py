@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from mindie_deploy.runs.secret_names import is_secret_name
+from mindie_deploy.cluster.secret_names import is_secret_name
 
 HIDDEN = "********"
 # Shorter values would hide pieces of ordinary words and numbers.

@@ -8,8 +8,8 @@ from __future__ import annotations
 import base64
 import re
 
+from mindie_deploy.cluster.secret_names import LONGEST, Kind, kind_of
 from mindie_deploy.runs.redaction import HIDDEN
-from mindie_deploy.runs.secret_names import LONGEST, Kind, kind_of
 
 PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-----.*?"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+from mindie_deploy.cluster.secret_names import kind_of
 from mindie_deploy.runs.redaction import HIDDEN
 from mindie_deploy.runs.scrub import scrub, scrub_value
-from mindie_deploy.runs.secret_names import kind_of
 
 LEAST_NUMBER = 1000  # a smaller number behind the name of a secret is a count or a switch
 

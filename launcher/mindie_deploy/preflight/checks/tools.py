@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 
-from mindie_deploy.hosts.facts import NOT_COLLECTED, HccnDevice, HostFacts, PathState, Unknown
-from mindie_deploy.hosts.hccn_tool import BUSY_EACH_TIME
-from mindie_deploy.hosts.npu_overview import NO_KNOWN_FORM
+from mindie_deploy.hosts.facts import NOT_COLLECTED, Busy, HccnDevice, HostFacts, PathState, Unknown, UnknownForm
 from mindie_deploy.preflight.context import Context
 from mindie_deploy.preflight.finding import Problem
 from mindie_deploy.preflight.registry import check
@@ -61,7 +59,7 @@ def npu_smi_responds(host: HostFacts, context: Context) -> Iterator[Problem]:
     if not isinstance(host.overview, Unknown) or list(_program(host.name, host.npu_smi, "npu-smi")):
         return  # a tool that is not there is judged by npu.tool-present
     says = host.overview.reason
-    if NO_KNOWN_FORM in says:
+    if isinstance(host.overview, UnknownForm):
         yield Problem(host.name, says, kind="unknown", remedy=FORM_REMEDY)
         return
     if not isinstance(host.devices, Unknown) and not any(node.exists for node in host.devices):
@@ -109,11 +107,11 @@ def hccn_tool_responds(host: HostFacts, context: Context) -> Iterator[Problem]:
         if all(isinstance(reading, Unknown) for reading in readings):
             # The counters are asked for first: later questions are not even tried on a device that is stuck.
             asked = (one for one in (device.counters, device.link_up) if isinstance(one, Unknown))
-            says = next((one.reason for one in asked if one != NOT_COLLECTED), "")
-            if BUSY_EACH_TIME in says:  # it tells of other programs, not of the NPU
-                yield Problem(host.name, says, index, kind="unknown", remedy=BUSY_REMEDY)
+            first = next((one for one in asked if one != NOT_COLLECTED), Unknown(""))
+            if isinstance(first, Busy):
+                yield Problem(host.name, first.reason, index, kind="unknown", remedy=BUSY_REMEDY)
             else:
-                yield Problem(host.name, says, index)
+                yield Problem(host.name, first.reason, index)
 
 
 def _program(host: str, state: object, name: str) -> Iterator[Problem]:
