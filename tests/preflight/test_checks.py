@@ -209,6 +209,12 @@ FAILING = [
     Case("weights.present", {"weights": no_weights()}, says="does not exist"),
     Case("weights.present", {"weights": weights({})}, says="is empty"),
     Case("weights.present", {"weights": no_weights()}, severity="info", settings={"weights_source": "mount:/m"}),
+    Case(
+        "weights.index",
+        {"weights": weights(model_files() | {SHARDS[6]: 0})},
+        says=f"{SHARDS[6]} has 0 bytes",
+        settings={"weights_source": ""},
+    ),
     Case("weights.index", {"weights": weights(model_files(without=(SHARDS[6],)))}, says="00007-of-000163"),
     Case("weights.index", {"weights": weights(model_files(without=(INDEX,)))}, says="index.json"),
     Case("weights.index", {"weights": weights(model_files(without=("config.json",)))}, says="config.json"),

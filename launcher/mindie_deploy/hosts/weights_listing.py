@@ -14,7 +14,13 @@ NAMED = 3  # missing shards that are named
 def is_complete(weights: WeightsFacts) -> bool:
     """Whether the listing shows a whole model. What is in the files is the proof of `sync`, not of a look."""
     shards = [name for name in weights.files if name.endswith(".safetensors")]
-    return bool(shards) and not missing_shards(weights)[0] and (weights.index_present or len(shards) == 1)
+    whole = not missing_shards(weights)[0] and not empty_shards(weights)
+    return bool(shards) and whole and (weights.index_present or len(shards) == 1)
+
+
+def empty_shards(weights: WeightsFacts) -> list[str]:
+    """Returns the names of shards without a byte, as an interrupted copy leaves them."""
+    return sorted(name for name, size in weights.files.items() if name.endswith(".safetensors") and size == 0)
 
 
 def missing_shards(weights: WeightsFacts) -> tuple[int, list[str]]:

@@ -10,7 +10,7 @@ from mindie_deploy.hosts.facts import HostFacts, NpuOverview, PathState, SharedM
 from mindie_deploy.hosts.text import is_ipv4
 from mindie_deploy.hosts.weights_directory import is_of_the_model
 from mindie_deploy.preflight.checks.devices import GROUP_READ_WRITE
-from mindie_deploy.preflight.checks.weights import mode_bits
+from mindie_deploy.preflight.checks.weights_place import mode_bits
 from mindie_deploy.preflight.context import Context, container_npus, is_left_over, known_hccn, npu_index
 from mindie_deploy.preflight.finding import Finding
 from mindie_deploy.preflight.fix_action import ABSENT, FixAction

@@ -17,8 +17,8 @@ SLACK_BYTES = 64 * 1024 * 1024
 def model_bytes(settings: Settings, hosts: Iterable[HostFacts]) -> int:
     """Returns the size of the whole model in bytes, from the best source there is.
 
-    In this order: the setting weights_disk_bytes, the files of a host that has all
-    shards, and what a model of the reference deployment takes.
+    In this order: the setting weights_disk_bytes, the files of a host that has all shards, and what a model of the
+    reference deployment takes.
     """
     if settings.weights_disk_bytes:
         return settings.weights_disk_bytes
