@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mindie_deploy.cli.main import run
+from mindie_deploy.cli.application import run
 from tests.cli import reports
 from tests.runs.stub_content import StubContent
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from mindie_deploy.errors import ExitCode
 from tests.cli.reports import good
 from tests.runs.stub_content import StubContent
 
@@ -79,6 +80,36 @@ def test_ctrl_c_during_up_says_what_still_runs_and_gives_the_lock_back(
     assert "the lock of the deployment was given back" in told
     assert told.rstrip().splitlines()[-1].startswith("next: mindie-deploy down stops what runs")
     assert not living(str(content.directory))
+
+
+# The command line, interrupted while a part of it is loaded.
+INTERRUPTED = """
+import os, signal, sys
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+from mindie_deploy.cli.main import main
+main(["explain"])
+"""
+
+
+@pytest.mark.parametrize("module", ["mindie_deploy.cli.application", "pydantic", "mindie_deploy.preflight.checks"])
+def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_traceback(module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, module], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (ExitCode.CANCELLED, "")
+    assert done.stderr == "cancelled; nothing was begun\n"
+
+
+def test_ctrl_c_that_the_caller_ignores_is_ignored_while_loading() -> None:
+    program = INTERRUPTED.replace("class", "signal.signal(signal.SIGINT, signal.SIG_IGN)\nclass", 1)
+    done = subprocess.run(
+        [sys.executable, "-c", program, "pydantic"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def living(mark: str) -> list[str]:

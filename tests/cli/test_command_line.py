@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mindie_deploy.cli.main import run
+from mindie_deploy.cli.application import run
 from mindie_deploy.runs.deployment import read_deployment
 from tests.runs.stub_content import StubContent
 

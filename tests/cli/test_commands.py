@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mindie_deploy.cli import patience
-from mindie_deploy.cli.main import run
+from mindie_deploy.cli.application import run
 from tests.cli import reports
 from tests.endpoint.server import serving
 from tests.runs.stub_content import StubContent

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mindie_deploy.cli.main import run
+from mindie_deploy.cli.application import run
 from mindie_deploy.preflight.finding import Evidence, Finding
 from mindie_deploy.preflight.fix_action import FixAction, FixPlan, HostFixes, Left
 from tests.cli import reports

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from mindie_deploy.cli import main
+from mindie_deploy.cli import application
 from mindie_deploy.errors import ExitCode, UsageError
 from mindie_deploy.preflight.html import html
 from mindie_deploy.preflight.junit import junit
@@ -185,12 +185,12 @@ def test_check_from_ends_with_the_documented_error(
     told = documents()
     told[INDEX]["hosts"] = []
     written(tmp_path, told)
-    assert main.run(["check", "--from", str(tmp_path)]) == ExitCode.USAGE
+    assert application.run(["check", "--from", str(tmp_path)]) == ExitCode.USAGE
     assert "is no bundle of mindie-deploy: it has no hosts" in "".join(capsys.readouterr())
 
     written(tmp_path, documents())
     monkeypatch.setattr("mindie_deploy.preflight.saved.judge", lambda *_, **__: [][1])
-    assert main.run(["check", "--from", str(tmp_path)]) == ExitCode.USAGE
+    assert application.run(["check", "--from", str(tmp_path)]) == ExitCode.USAGE
     told_user = "".join(capsys.readouterr())
     assert "cannot be judged: IndexError" in told_user and "Traceback" not in told_user
 
@@ -200,7 +200,7 @@ def test_a_text_that_no_terminal_can_show_is_told(tmp_path: Path, capfd: pytest.
     told["001-host2.json"]["collection"]["collection"]["items"]["install-info"] = {"path": "/i", "error": "b\ud800d"}
     written(tmp_path, told)
     for words in ([], ["--html", str(tmp_path / "r.html"), "--junit", str(tmp_path / "r.xml")], ["--json"]):
-        assert main.run(["check", "--from", str(tmp_path), *words]) == ExitCode.CHECK_FAILED
+        assert application.run(["check", "--from", str(tmp_path), *words]) == ExitCode.CHECK_FAILED
         out = capfd.readouterr().out
     found = [one for one in json.loads(out)["findings"] if one["check_id"] == "install-info"]
     assert found[0]["evidence"][0]["says"] == "/i: b\ud800d"
