@@ -26,6 +26,32 @@ def test_a_closed_stream_is_no_fault(closed: str) -> None:
     assert (">&-" in closed.split()) == (not done.stdout)
 
 
+@pytest.mark.parametrize("key", [b"\x03", b"\x04"], ids=["ctrl-c", "ctrl-d"])
+def test_a_question_that_is_cancelled_tells_that_nothing_was_changed(key: bytes) -> None:
+    program = (
+        "from mindie_deploy.cli.session import Session; from mindie_deploy.cli.terminal import Terminal;"
+        "from mindie_deploy.errors import CancelledError\n"
+        "one = Session.__new__(Session); one.terminal = Terminal()\n"
+        "try: one.confirm('Change this?', yes=False)\n"
+        "except CancelledError as error: print('cancelled:', error.message, int(error.exit_code))"
+    )
+    pid, descriptor = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-c", program])
+    told = b""
+    pressed = False
+    while True:
+        try:
+            told += os.read(descriptor, 1024)
+        except OSError:
+            break
+        if b"[y/N]" in told and not pressed:
+            pressed = True
+            os.write(descriptor, key)
+    os.waitpid(pid, 0)
+    assert b"cancelled: cancelled at the question: nothing was changed 130" in told, told
+
+
 def test_what_was_typed_before_the_question_is_no_answer() -> None:
     program = (
         "import select, sys; select.select([sys.stdin], [], [], 30);"  # until the early answer is there

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mindie_deploy.cli.application import run
+from mindie_deploy.cli.terminal import Terminal
 from mindie_deploy.preflight.finding import Evidence, Finding
 from mindie_deploy.preflight.fix_action import FixAction, FixPlan, HostFixes, Left
 from tests.cli import reports
@@ -101,6 +102,30 @@ def test_the_plan_is_shown_before_anything_is_asked(fix: Fix) -> None:
     assert "undo: hccn_tool -i 3 -tls -s enable 1" in err
     assert "add --yes" in err
     assert not list(fix.records[0].glob("fix.json"))
+
+
+def test_json_without_a_terminal_is_the_plan_and_how_to_agree(fix: Fix) -> None:
+    fix.answer(looked(PLAN, "block"))
+    code, out, _err = fix("--json")
+    told = json.loads(out)
+    assert (code, told["exit_code"]) == (2, 2)
+    assert told["plan"] == PLAN.to_dict()
+    assert (told["changed"], told["undo"]) == ({}, None)
+    assert told["error"] == "this changes hosts, and there is no terminal to ask on; nothing was changed"
+    assert "--yes" in told["next"]
+
+
+def test_json_of_a_cancelled_question_is_the_plan(fix: Fix, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Terminal, "interactive", True)
+    monkeypatch.setattr("builtins.input", interrupted)
+    fix.answer(looked(PLAN, "block"))
+    code, out, err = fix("--json")
+    told = json.loads(out)
+    assert (code, told["exit_code"], told["plan"]) == (130, 130, PLAN.to_dict())
+    assert "cancelled at the question: nothing was changed" in err
 
 
 def test_what_was_changed_is_kept_with_the_way_back(fix: Fix) -> None:

@@ -20,7 +20,7 @@ from mindie_deploy.cli.command_explain import config, explain
 from mindie_deploy.cli.command_fix import fix
 from mindie_deploy.cli.command_init import init
 from mindie_deploy.cli.command_up import down, up
-from mindie_deploy.cli.terminal import Terminal
+from mindie_deploy.cli.terminal import Terminal, error_document
 from mindie_deploy.errors import ExitCode, MindieDeployError
 
 # typer's own copy of click, or click itself in earlier versions: the base of all wrong command lines.
@@ -109,7 +109,7 @@ def _tell(error: MindieDeployError, as_json: bool) -> None:
     """Prints what, where and how we know, then what to do, then where the record is."""
     terminal = Terminal(as_json=as_json)
     notes = list(getattr(error, "__notes__", ()))
-    terminal.json({"error": error.message, "next": error.remedy, "exit_code": int(error.exit_code), "notes": notes})
+    terminal.json(error_document(error))
     head = "cancelled" if error.exit_code == ExitCode.CANCELLED else "error"
     message = error.message if error.message.startswith(head) else f"{head}: {error.message}"
     terminal.note(message, "bold yellow" if head == "cancelled" else "red")

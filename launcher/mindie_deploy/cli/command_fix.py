@@ -15,8 +15,8 @@ from mindie_deploy.cli.fix_view import changes_text, plan_view
 from mindie_deploy.cli.launch import changed
 from mindie_deploy.cli.options import InventoryOption, JsonOption, LimitOption, VerboseOption, YesOption
 from mindie_deploy.cli.session import Session, session
-from mindie_deploy.cli.terminal import duration
-from mindie_deploy.errors import CheckFailedError, MindieDeployError, UnreachableError, UsageError
+from mindie_deploy.cli.terminal import duration, error_document
+from mindie_deploy.errors import CancelledError, CheckFailedError, MindieDeployError, UnreachableError, UsageError
 from mindie_deploy.preflight.finding import Finding
 from mindie_deploy.preflight.fix_action import FixPlan
 from mindie_deploy.preflight.fix_plan import chosen, require_fixable
@@ -149,11 +149,20 @@ def _require_looked(one: Session, result: RunResult, planned: bool) -> None:
 
 
 def _apply(one: Session, plan: FixPlan, *, yes: bool) -> FixPlan | None:
-    """Shows the plan, asks, carries it out. Returns what was changed; None when the answer was no."""
+    """Shows the plan, asks, carries it out. Returns what was changed; None when the answer was no.
+
+    Raises what Session.confirm raises; the JSON document has the plan even then.
+    """
     path = one.record.write("fix-plan.json", json.dumps(plan.to_dict(), indent=2, ensure_ascii=False) + "\n")
     one.terminal.note(plan_view(plan, path))
-    if not one.confirm("Change this?", yes=yes):
-        one.terminal.json({**_told(one, FixPlan({})), "left": [], "remaining": [], "plan": plan.to_dict()})
+    untouched = {**_told(one, FixPlan({})), "left": [], "remaining": [], "plan": plan.to_dict()}
+    try:
+        agreed = one.confirm("Change this?", yes=yes)
+    except (UsageError, CancelledError) as error:
+        one.terminal.json({**untouched, **error_document(error)})
+        raise
+    if not agreed:
+        one.terminal.json(untouched)
         one.terminal.note("nothing was changed")
         return None
     extra = {"mindie_deploy_fix_hosts": {name: fixes.to_dict() for name, fixes in plan.hosts.items()}}

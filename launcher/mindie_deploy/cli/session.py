@@ -16,7 +16,7 @@ import typer
 
 from mindie_deploy.cli.progress import ProgressView
 from mindie_deploy.cli.terminal import Terminal
-from mindie_deploy.errors import ExitCode, MindieDeployError, UsageError
+from mindie_deploy.errors import CancelledError, ExitCode, MindieDeployError, UsageError
 from mindie_deploy.runs.cancel import Cancellation
 from mindie_deploy.runs.deployment import Deployment, located, read_deployment, resolved
 from mindie_deploy.runs.environment import forks_for
@@ -104,16 +104,26 @@ class Session:
             raise MindieDeployError("the settings could not be read", "see the record of the run")
 
     def confirm(self, question: str, *, yes: bool) -> bool:
-        """Asks before a change. Raises UsageError where nobody can be asked and --yes was not given."""
+        """Asks before a change.
+
+        Raises UsageError where nobody can be asked and --yes was not given, CancelledError for Ctrl-C and Ctrl-D.
+        """
         if yes:
             return True
         if not self.terminal.interactive:
-            raise UsageError("this changes hosts, and there is no terminal to ask on", "add --yes to go on without")
+            raise UsageError(
+                "this changes hosts, and there is no terminal to ask on; nothing was changed",
+                "add --yes to go on without being asked",
+            )
         # What was typed before the question was there is no answer to it.
         with contextlib.suppress(OSError, termios.error):
             termios.tcflush(sys.stdin, termios.TCIFLUSH)
-        self.terminal.err.print(f"{question} [y/N] ", end="")
-        return input().strip().lower() in ("y", "yes")
+        try:
+            self.terminal.err.print(f"{question} [y/N] ", end="")
+            return input().strip().lower() in ("y", "yes")
+        except (KeyboardInterrupt, EOFError):
+            self.terminal.note("")  # the message has a line of its own
+            raise CancelledError("cancelled at the question: nothing was changed") from None
 
 
 def owner() -> str:

@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from mindie_deploy.errors import MindieDeployError
+
 PIPED_WIDTH = 120
 
 
@@ -52,6 +54,12 @@ class Terminal:
             except UnicodeEncodeError:  # a host's text may hold anything, and JSON has a form for it in ASCII
                 text = json.dumps(document, indent=2, default=str)
             print(text)  # noqa: T201
+
+
+def error_document(error: MindieDeployError) -> dict[str, object]:
+    """Returns an error in the form that --json prints."""
+    notes = list(getattr(error, "__notes__", ()))
+    return {"error": error.message, "next": error.remedy, "exit_code": int(error.exit_code), "notes": notes}
 
 
 def _console(*, stderr: bool) -> Console:
