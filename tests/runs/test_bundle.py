@@ -6,7 +6,9 @@ import contextlib
 import gzip
 import io
 import json
+import os
 import random
+import re
 import tarfile
 import tracemalloc
 from pathlib import Path
@@ -24,6 +26,12 @@ from tests.preflight.builders import hosts_of, settings
 
 SAVED = Saved(settings(), tuple(hosts_of({"host1": 1, "host2": 2})), {"host1": {}, "host2": {}})
 FILES = {f"facts/{name}": json.dumps(document) for name, document in SAVED.documents().items()}
+
+
+def refusal(source: Path) -> str:
+    with pytest.raises(UsageError) as refused:
+        read_saved(source)
+    return str(refused.value)
 
 
 def archive(path: Path, members: dict[str, bytes], **fields: object) -> Path:
@@ -117,6 +125,27 @@ def test_links_and_huge_members_are_not_read(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(bundle, "MOST_MEMBERS", 2)
     with pytest.raises(UsageError, match="more than 2"):
         read_saved(archive(tmp_path / "many", {str(number): b"" for number in range(3)}))
+
+
+def test_a_directory_has_the_limits_of_an_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, packed = tmp_path / "place", tmp_path / "packed"
+    place.mkdir()
+    for name, text in FILES.items():
+        if name.startswith("facts/"):
+            (place / name.removeprefix("facts/")).write_text(text, encoding="utf-8")
+    (place / "pipe.json").symlink_to("/dev/zero")
+    os.mkfifo(place / "waits.json")
+    write_bundle(packed, FILES, str)
+    assert read_saved(place) == SAVED
+    for limit, value in (("LARGEST_MEMBER", 5), ("LARGEST_TOTAL", 700), ("MOST_MEMBERS", 1)):
+        with monkeypatch.context() as patched:
+            patched.setattr(bundle, limit, value)
+            said = [refusal(source) for source in (place, packed)]
+        told = [text.replace(str(source), "IT") for text, source in zip(said, (place, packed), strict=True)]
+        if limit == "LARGEST_MEMBER":  # the manifest of an archive is a member, too
+            told = [re.sub(r"IT: \S+ is", "IT: FILE is", text) for text in told]
+        assert told[0] == told[1]
+        assert re.search("too large|more than 1 members", told[0]), told
 
 
 def test_a_huge_member_that_is_none_of_ours_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from typing import IO, cast
 
 from mindie_deploy.errors import UsageError
 from mindie_deploy.preflight.saved import Saved, from_documents
-from mindie_deploy.runs.limited import Limited
+from mindie_deploy.runs.limited import Limited, too_large
 from mindie_deploy.runs.scrub_json import scrub_json
 from mindie_deploy.runs.whole_file import write_whole
 
@@ -84,7 +84,30 @@ def read_saved(source: Path) -> Saved:
 
 def _texts_of_directory(source: Path) -> dict[str, str]:
     place = source / FACTS if (source / FACTS).is_dir() else source
-    return {path.name: path.read_text(encoding="utf-8") for path in sorted(place.glob("*.json"))[:MOST_MEMBERS]}
+    texts: dict[str, str] = {}
+    total = 0
+    for path in sorted(place.glob("*.json")):
+        if path.is_symlink() or not path.is_file():
+            continue  # as in an archive: a link leads elsewhere, a pipe never ends
+        if len(texts) >= MOST_MEMBERS:
+            raise _too_many(source)
+        with path.open("rb") as file:
+            content = file.read(LARGEST_MEMBER + 1)
+        if len(content) > LARGEST_MEMBER:
+            raise _too_large(source, path.name)
+        total += len(content)
+        if total > LARGEST_TOTAL:
+            raise ValueError(too_large(LARGEST_TOTAL))
+        texts[path.name] = content.decode()
+    return texts
+
+
+def _too_many(source: Path) -> UsageError:
+    return UsageError(f"{source} has more than {MOST_MEMBERS} members", REMEDY)
+
+
+def _too_large(source: Path, name: str) -> UsageError:
+    return UsageError(f"{source}: {name[:200]} is too large for what a host says", REMEDY)
 
 
 def _texts_of_archive(source: Path) -> dict[str, str]:
@@ -102,9 +125,9 @@ def _texts_of_archive(source: Path) -> dict[str, str]:
         with tarfile.open(fileobj=limited, mode="r:") as archive:
             for count, member in enumerate(archive):
                 if count >= MOST_MEMBERS:
-                    raise UsageError(f"{source} has more than {MOST_MEMBERS} members", REMEDY)
+                    raise _too_many(source)
                 if member.size > LARGEST_MEMBER:
-                    raise UsageError(f"{source}: {member.name[:200]} is too large for what a host says", REMEDY)
+                    raise _too_large(source, member.name)
                 parts = PurePosixPath(member.name).parts
                 is_fact = len(parts) == 3 and parts[:2] == (ROOT, FACTS)
                 if not member.isreg() or not (is_fact or parts == (ROOT, MANIFEST)):

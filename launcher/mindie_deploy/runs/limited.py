@@ -9,6 +9,11 @@ CHUNK = 1024 * 1024
 ROOM = tarfile.RECORDSIZE  # of a tar file's own blocks around a member
 
 
+def too_large(total: int) -> str:
+    """Returns the words for more than `total` bytes together."""
+    return f"all that is in it together is too large (more than {total} bytes)"
+
+
 class Readable(Protocol):
     """A stream of bytes, such as a file."""
 
@@ -32,7 +37,7 @@ class Limited:
         content = self._stream.read(size)
         self._place += len(content)
         if self._place > self._largest_total:
-            raise tarfile.ReadError(f"what it unpacks to is too large (more than {self._largest_total} bytes)")
+            raise tarfile.ReadError(too_large(self._largest_total))
         return content
 
     def tell(self) -> int:
