@@ -32,6 +32,9 @@ MOST_RESTARTS = 5
 IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
 IOPRIO_LOWEST_BEST_EFFORT = (2 << 13) | 7
 
+# In the incoming directory: a line for every file that was proven, with its identity, sha256 and name.
+PROVEN = ".proven"
+
 COMPLETE, FAILED, STOPPED = 0, 1, 3
 
 
@@ -249,11 +252,32 @@ class Agent:
             if "status" in message:
                 worker.status = message["status"]
             if "proven" in message:
-                self.proven.append(message["proven"])
+                self._note_proven(message["proven"])
             if "warning" in message and len(self.warnings) < 100:
                 self.warnings.append(message["warning"])
             if "failed" in message:
                 worker.failed = message["failed"]
+
+    def _note_proven(self, name: str) -> None:
+        """Keeps the proof of a file beside it: which file it was when its sha256 was right."""
+        file = next(file for file in self.plan.files if file.name == name)
+        incoming = self.plan.place.incoming
+        info = os.stat(os.path.join(incoming, name))
+        row = "%d:%d:%d:%d\t%s\t%s\n" % (
+            info.st_ino,
+            info.st_size,
+            info.st_mtime_ns,
+            info.st_ctime_ns,
+            file.sha256,
+            name,
+        )
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+        number = os.open(os.path.join(incoming, PROVEN), flags, 0o600)
+        try:
+            os.write(number, row.encode())
+        finally:
+            os.close(number)
+        self.proven.append(name)
 
     def _reap(self) -> None:
         for worker in self.workers:
