@@ -144,6 +144,9 @@ def test_every_lacking_host_has_one_way_and_every_server_is_asked(whole: dict[st
         ("controller:/srv/m/", Source(SourceKind.CONTROLLER, "/srv/m")),
         ("host:host1:/data/m", Source(SourceKind.HOST, "/data/m", "host1")),
         ("mount:/mnt", Source(SourceKind.MOUNT, "/mnt")),
+        ("huggingface:a/b-1.0", Source(SourceKind.HUGGINGFACE, "a/b-1.0")),
+        ("modelscope:a/b", Source(SourceKind.MODELSCOPE, "a/b")),
+        ("https://mirror.example:8443/models/r1", Source(SourceKind.HTTP, "https://mirror.example:8443/models/r1/")),
     ],
 )
 def test_sources_are_read(text: str, source: Source) -> None:
@@ -151,7 +154,7 @@ def test_sources_are_read(text: str, source: Source) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["/data", "host:/data", "host:x:data", "controller:data", "http://x/", "hosts:/x", ":/x"]
+    "text", ["/data", "host:/data", "host:x:data", "controller:data", "ftp://x/", "hosts:/x", ":/x"]
 )
 def test_sources_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(UsageError):

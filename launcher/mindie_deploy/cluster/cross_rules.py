@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mindie_deploy.cluster.paths import inside
 from mindie_deploy.cluster.problems import SettingProblem
 from mindie_deploy.cluster.schema import PREFIX, join
+from mindie_deploy.cluster.web import is_plain_web
 
 if TYPE_CHECKING:
     from mindie_deploy.cluster.settings import Settings
@@ -125,6 +126,17 @@ def _path_rules(settings: Settings) -> Problems:
         yield _problem(settings, "state_directory", rule, "MindIE-LLM, env_util.cpp")
 
 
+def _weights_rules(settings: Settings) -> Problems:
+    directory = settings.weights_source if settings.weights_source.startswith(("http://", "https://")) else ""
+    if settings.weights_hub_token and is_plain_web(directory or settings.weights_hub_endpoint):
+        where = f"{PREFIX}weights_source" if directory else f"{PREFIX}weights_hub_endpoint"
+        rule = f"would be sent in plain text: {where} begins with http://"
+        yield SettingProblem(f"{PREFIX}weights_hub_token", "(not shown)", f"{rule} (a token is as good as a login)")
+    if directory and settings.weights_revision:
+        rule = f"means nothing for a directory on a web server, which {PREFIX}weights_source names"
+        yield _problem(settings, "weights_revision", rule, "only a hub's repositories have revisions")
+
+
 def _check_rules(settings: Settings) -> Problems:
     if settings.clock_skew_warn_s > settings.clock_skew_block_s:
         rule = f"must be at most {PREFIX}clock_skew_block_s, which is {settings.clock_skew_block_s}"
@@ -141,5 +153,6 @@ RULES: tuple[Callable[[Settings], Problems], ...] = (
     _port_rules,
     _feature_rules,
     _path_rules,
+    _weights_rules,
     _check_rules,
 )

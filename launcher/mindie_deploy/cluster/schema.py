@@ -37,18 +37,21 @@ def setting(
     ge: float | None = None,
     le: float | None = None,
     gt: float | None = None,
+    secret: bool = False,
 ) -> Any:
     """Declares a setting.
 
     `meaning` is one or two sentences, `unit` the unit of a number, `why` the reason and source of the default,
     `accepts` the accepted values in words where type and bounds do not say it all, `example` a YAML value.
-    A list or dictionary as default is copied for every model.
+    A list or dictionary as default is copied for every model. A `secret` is in no dump of the settings and in no
+    message: who needs it takes it from the attribute, or from the Ansible variable.
     """
     description = f"{meaning} Unit: {unit}." if unit else meaning
     extra: dict[str, Any] = {"unit": unit, "why": why, "accepts": accepts, "example": example}
     if isinstance(default, list | dict):
         return Field(default_factory=default.copy, description=description, json_schema_extra=extra)
-    return Field(default, description=description, json_schema_extra=extra, ge=ge, le=le, gt=gt)
+    hidden: dict[str, Any] = {"exclude": True, "repr": False} if secret else {}
+    return Field(default, description=description, json_schema_extra=extra, ge=ge, le=le, gt=gt, **hidden)
 
 
 def note(field: FieldInfo, name: str) -> str:

@@ -68,6 +68,6 @@ def kind_of(name: str) -> Kind | None:
 def is_secret_name(name: str) -> bool:
     """Tells whether a variable of this name, of Ansible or of the environment, holds a secret."""
     words = [word.lower() for word in WORD.findall(name)]
-    if name in WORKING_DIRECTORY or (words[:1] == ["mindie"] and "token" in words):
+    if name in WORKING_DIRECTORY or (words[:1] == ["mindie"] and "token" in words and "hub" not in words):
         return False  # the latter are settings that count tokens
     return kind_of(name) in ("secret", "token")

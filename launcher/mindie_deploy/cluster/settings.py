@@ -119,11 +119,13 @@ class Settings(
                 continue
             values = {host: plain(variables[host].get(name)) for host in hosts}
             if any(not _same(value, values[hosts[0]]) for value in values.values()):
+                attribute = name[len(PREFIX) :]
                 told = "; ".join(
-                    f"{host}: {shown(value) if name in variables[host] else 'not set'}"
+                    f"{host}: {shown(_told(attribute, value)) if name in variables[host] else 'not set'}"
                     for host, value in values.items()
                 )
-                problems.append(SettingProblem(name, values[hosts[0]], f"must be the same on all hosts, is {told}"))
+                rule = f"must be the same on all hosts, is {told}"
+                problems.append(SettingProblem(name, _told(attribute, values[hosts[0]]), rule))
         if problems:
             raise SettingsError(problems)
         return cls.from_variables(variables[hosts[0]] if hosts else {})
@@ -161,13 +163,18 @@ def _translate(error: ValidationError) -> list[SettingProblem]:
         inner = ".".join(str(part) for part in detail["loc"][1:] if not _type_name(part))
         where = f" (at {inner})" if inner else ""
         rule = f"must be {rule_text(field)}{where}{_hint(detail['input'], rule_text(field))}"
-        found[name] = SettingProblem(PREFIX + name, detail["input"], rule)
+        found[name] = SettingProblem(PREFIX + name, _hidden(name, detail["input"]), rule)
     return list(found.values())
 
 
 def _told(name: str, value: object) -> object:
     """What a message shows of a value: of the environment only the names, since a value may be a secret."""
-    return sorted(map(str, value)) if name == "environment" and isinstance(value, Mapping) else value
+    return sorted(map(str, value)) if name == "environment" and isinstance(value, Mapping) else _hidden(name, value)
+
+
+def _hidden(name: str, value: object) -> object:
+    field = Settings.model_fields.get(name)
+    return "(not shown)" if value and field is not None and field.exclude else value
 
 
 def _type_name(part: object) -> bool:

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from mindie_deploy.cluster.secret_names import is_secret_name
+from mindie_deploy.cluster.secret_names import is_secret_name, kind_of
 
 HIDDEN = "********"
 # Shorter values would hide pieces of ordinary words and numbers.
@@ -44,7 +44,7 @@ class Redactor:
 
 
 def secrets_of(variables: Mapping[str, object], *, inside_secret: bool = False) -> Iterator[str]:
-    """Yields the values of variables with secret names, however deep they lie."""
+    """Yields the values of variables with secret names, however deep they lie, and the logins of proxies."""
     for name, value in variables.items():
         secret = inside_secret or is_secret_name(str(name))
         if isinstance(value, Mapping):
@@ -52,6 +52,8 @@ def secrets_of(variables: Mapping[str, object], *, inside_secret: bool = False) 
         elif isinstance(value, str):
             if secret:
                 yield str(value)
+            elif kind_of(str(name)) == "proxy" and "@" in value:
+                yield value.rpartition("@")[0].rpartition("//")[2]
         elif isinstance(value, Sequence):
             yield from secrets_of({f"{name}.{index}": item for index, item in enumerate(value)}, inside_secret=secret)
 
