@@ -3,6 +3,7 @@
     python -m benchmarks.weights exchange --members 4 8 16     against rsync and B, one plain stream on the same link
     python -m benchmarks.weights slow kill cut --members 4 8   with a slow, dead or unreachable member
     python -m benchmarks.weights unshaped --size 2048          cores for each GB/s
+    python -m benchmarks.weights proof --size 4096             a full proof and a second check of what stands
     python -m benchmarks.weights all --repeat 3
 
 Members are network namespaces of this machine with shaped links (tc), and share its cores and its disk. The ratio is
@@ -22,6 +23,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from . import proof
 from .cases import CASES, Wanted
 from .network import LabError
 from .outcome import MIB, Outcome, machine, needs, table
@@ -32,7 +34,7 @@ WORK = Path(__file__).resolve().parents[2] / ".work" / "weights-lab"
 def given() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("case", nargs="+", choices=[*CASES, "all"])
+    parser.add_argument("case", nargs="+", choices=[*CASES, "proof", "all"])
     parser.add_argument("--members", type=int, nargs="+", default=[4, 8], help="the source is one of them")
     parser.add_argument("--size", type=int, default=512, help="payload in MiB")
     parser.add_argument("--shape", choices=["shards", "many", "one"], default="shards")
@@ -63,10 +65,14 @@ def main() -> int:
     )
     began = time.monotonic()
     outcomes: list[Outcome] = []
+    costs: list[proof.Cost] = []
     failed: list[str] = []
     try:
-        for case in CASES if "all" in options.case else options.case:
+        for case in [*CASES, "proof"] if "all" in options.case else options.case:
             for _ in range(options.repeat):
+                if case == "proof":
+                    costs += proof.measure(wanted.payload())
+                    continue
                 with contextlib.closing(CASES[case](wanted)) as runs:
                     for run in runs:
                         try:
@@ -79,9 +85,13 @@ def main() -> int:
         failed.append(f"the lab itself: {error}")
         print(failed[-1], file=sys.stderr, flush=True)
     finally:
-        print(f"\n{machine()}\n\n{table(outcomes)}\n")
+        print(f"\n{machine()}\n")
+        if outcomes:
+            print(f"{table(outcomes)}\n")
         for line in needs(outcomes):
             print(line)
+        if costs:
+            print(f"{proof.table(costs)}\n")
         print(f"measured in {time.monotonic() - began:.0f} s; {len(failed)} run(s) failed")
     return 1 if failed else 0
 

@@ -170,6 +170,7 @@ def run(lab: Lab, method: str = "agents", faults: Sequence[Fault] = (), **settin
         for process in agents.running.values():
             process.wait(END_S)
             process.succeeded()
+        outcome.ended = time.monotonic() - began
     for fault in faults:
         fault.happened()
     lab.prove("final/.incoming")

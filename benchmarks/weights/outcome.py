@@ -35,6 +35,7 @@ class Outcome:
     floor: float = 0.0  # bytes/s of one plain stream through it
     faulty: int | None = None  # the member that a fault hits
     complete: dict[int, float] = field(default_factory=dict)
+    ended: float = 0.0  # when the last agent had heard that all are complete, and was gone
     sent: int = 0
     received: dict[int, int] = field(default_factory=dict)
     cpu_s: dict[int, float] = field(default_factory=dict)
