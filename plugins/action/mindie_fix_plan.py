@@ -9,9 +9,10 @@ from ansible.utils.display import Display
 
 from mindie_deploy.cluster.settings import Settings
 from mindie_deploy.errors import UsageError
+from mindie_deploy.hosts.facts import HostFacts
 from mindie_deploy.plain import plain
 from mindie_deploy.preflight.context import Context
-from mindie_deploy.preflight.fix_plan import plan
+from mindie_deploy.preflight.fix_plan import places, plan
 from mindie_deploy.preflight.gathered import facts_of
 from mindie_deploy.preflight.judge import judge
 from mindie_deploy.preflight.saved import hosts_playing, not_playing
@@ -23,7 +24,8 @@ class ActionModule(ActionBase):
     """Runs on the controller only.
 
     `ids` are the checks whose findings are to be mended (a list, or a text with commas), `hosts` those that may be
-    changed. Returns the `plan`, the `report` that it was made from, and the `hosts`.
+    changed. Returns the `plan`, the `report` that it was made from, the `hosts`, and the `places` of every host whose
+    facts are known.
     """
 
     TRANSFERS_FILES = False
@@ -46,5 +48,6 @@ class ActionModule(ActionBase):
         except UsageError as error:
             raise AnsibleActionFail(str(error)) from error
         display.display(found.to_text())
-        result.update(plan=found.to_dict(), report=report.to_dict(), hosts=only, changed=False)
+        where = {name: places(told).to_dict() for name, told in facts.items() if isinstance(told, HostFacts)}
+        result.update(plan=found.to_dict(), report=report.to_dict(), hosts=only, places=where, changed=False)
         return result

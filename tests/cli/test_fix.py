@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 
 from mindie_deploy.cli.application import run
 from mindie_deploy.cli.terminal import Terminal
+from mindie_deploy.cluster.settings import Settings
 from mindie_deploy.preflight.finding import Evidence, Finding
-from mindie_deploy.preflight.fix_action import FixAction, FixPlan, HostFixes, Left
+from mindie_deploy.preflight.fix_action import FixAction, FixPlan, HostFixes, HostPlaces, Left
+from mindie_deploy.preflight.fix_changes import mode_change, netdetect_change
 from tests.cli import reports
 from tests.runs.stub_content import StubContent
 
@@ -25,7 +28,10 @@ ACTION = FixAction(
     command="hccn_tool -i 3 -tls -s enable 0",
     undo="hccn_tool -i 3 -tls -s enable 1",
 )
-GONE = FixAction("docker.stopped", "container", "r1", "container r1", "id1", "absent", "docker rm --volumes r1", None)
+NAME = f"{Settings().deployment}-mindie"
+GONE = FixAction(
+    "docker.stopped", "container", NAME, f"container {NAME}", "id1", "absent", f"docker rm --volumes {NAME}", None
+)
 PLAN = FixPlan({"host2": HostFixes((ACTION,), "/usr/bin/hccn_tool", "/lib")})
 NO_PLAN = FixPlan({})
 
@@ -50,7 +56,8 @@ def report(severity: str = "") -> dict[str, Any]:
 
 
 def looked(plan: FixPlan, severity: str = "", hosts: tuple[str, ...] = ("host1", "host2")) -> dict[str, Any]:
-    return {"plan": plan.to_dict(), "report": report(severity), "hosts": list(hosts)}
+    places = {host: HostPlaces("/usr/bin/hccn_tool", "/lib", "/data/model").to_dict() for host in hosts}
+    return {"plan": plan.to_dict(), "report": report(severity), "hosts": list(hosts), "places": places}
 
 
 def done(*actions: FixAction, **more: Any) -> dict[str, Any]:
@@ -152,13 +159,13 @@ def test_json_is_one_document(fix: Fix) -> None:
 
 
 def test_a_failure_in_the_middle_keeps_what_was_changed_before(fix: Fix) -> None:
-    failed = done(ACTION, failed=True, msg="container r1: it is paused")
+    failed = done(ACTION, failed=True, msg="container x: it is paused")
     failed["actions"].append({**GONE.to_dict(), "found": None, "changed": False, "error": "it is paused"})
     plan = FixPlan({"host2": HostFixes((ACTION, GONE), "/usr/bin/hccn_tool", "/lib")})
     fix.answer(looked(plan, "block"), **{"fix (check)": {"host2": {}}, "fix": {"host2": failed}})
     code, _out, err = fix("--yes")
     assert code == 5
-    assert "container r1: it is paused" in err
+    assert "container x: it is paused" in err
     assert "changed before that: 1 change on host2" in err
     kept = json.loads((fix.records[0] / "fix.json").read_text())
     assert kept["hosts"]["host2"]["actions"] == [ACTION.to_dict()]
@@ -223,17 +230,23 @@ def test_undo_turns_every_change_round_and_says_what_nothing_brings_back(fix: Fi
     assert (fix.records[0] / "host2.log").read_text() == "the last words\n"
     back = ACTION.reversed()
     assert back is not None
-    fix.answer({}, fix={"host2": done(back)})
+    fix.answer(looked(NO_PLAN), fix={"host2": done(back)})
     code, out, err = fix("--undo", fix.records[0].name, "--yes", "--json")
     assert code == 0
     assert json.loads(out)["changed"] == {"host2": [back.to_dict()]}
     assert "TLS of NPU 3: off -> on" in err
-    assert "nothing takes this back: container r1" in err
+    assert f"nothing takes this back: container {NAME}" in err
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", '{"format": 2}', '{"format": 1, "hosts": {"host2": {"actions": [{"kind": "tls"}]}}, "left": []}'],
+    [
+        "",
+        "[]",
+        '{"format": 1, "hosts": {}, "left": []}',
+        '{"format": 2, "hosts": {}, "left": []}',
+        '{"format": 2, "deployment": "x", "hosts": {"host2": {"actions": [{"kind": "tls"}]}}, "left": []}',
+    ],
 )
 def test_a_record_that_cannot_be_read_is_a_wrong_argument(fix: Fix, tmp_path: Path, text: str) -> None:
     (tmp_path / "fix.json").write_text(text)
@@ -243,8 +256,85 @@ def test_a_record_that_cannot_be_read_is_a_wrong_argument(fix: Fix, tmp_path: Pa
 
 
 def test_a_record_of_other_hosts_is_refused(fix: Fix, tmp_path: Path) -> None:
-    document = {"format": 1, **FixPlan({"elsewhere": PLAN.hosts["host2"]}).to_dict()}
-    (tmp_path / "fix.json").write_text(json.dumps(document))
+    kept(tmp_path, FixPlan({"elsewhere": PLAN.hosts["host2"]}))
     code, _out, err = fix("--undo", str(tmp_path), "--yes")
     assert code == 2
     assert "names elsewhere" in err
+
+
+def test_a_record_of_another_deployment_is_refused(fix: Fix, tmp_path: Path) -> None:
+    kept(tmp_path, PLAN, deployment="other")
+    code, _out, err = fix("--undo", str(tmp_path), "--yes")
+    assert code == 2
+    assert f"is of the deployment other, and that of the inventory is {Settings().deployment}" in err
+
+
+def kept(directory: Path, made: FixPlan, deployment: str = Settings().deployment) -> None:
+    document = {"format": 2, "run": "r", "deployment": deployment, **made.to_dict()}
+    (directory / "fix.json").write_text(json.dumps(document))
+
+
+def of_mode(path: str, before: int, after: int, check_id: str = "weights.perm") -> FixAction:
+    return mode_change(check_id, path, before, after)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        replace(ACTION, check_id="hccn.link-up"),
+        replace(ACTION, check_id="weights.perm"),
+        replace(ACTION, target="8"),
+        replace(ACTION, target="-1"),
+        replace(ACTION, undo="rm -rf /"),
+        replace(ACTION, what="nothing of importance"),
+        netdetect_change("hccn.netdetect", 3, "0.0.0.0", "10.0.0.1; reboot"),
+        of_mode("/data/model/config.json", 0o600, 0o666),
+        of_mode("/data/model/config.json", 0o4755, 0o755),
+        of_mode("/dev/mem", 0o600, 0o660, "devices.svm-hdc"),
+        of_mode("/dev/hisi_hdc", 0o666, 0o600, "devices.svm-hdc"),
+        replace(GONE, target="another"),
+        replace(GONE, undo="docker start"),
+        FixAction("os.shm-left", "shared-memory", "/dev/shm/../etc/x_llm_backend_1", "x", "1", "absent", "rm", None),
+        FixAction("os.shm-left", "file", "/dev/shm/llm_backend_1", "x", "1", "absent", "rm", None),
+    ],
+    ids=lambda action: f"{action.check_id}-{action.target}",
+)
+def test_a_record_of_what_no_fix_does_is_refused_before_a_host_is_asked(
+    fix: Fix, tmp_path: Path, forged: FixAction
+) -> None:
+    kept(tmp_path, FixPlan({"host2": HostFixes((ACTION, forged))}))
+    fix.answer(looked(NO_PLAN), fix={"host2": done(ACTION)})
+    code, _out, err = fix("--undo", str(tmp_path), "--yes")
+    assert code == 2
+    assert f"{tmp_path}/fix.json holds what no fix of this deployment has done: host2: " in err
+    assert "nothing was changed" in err
+    assert not (fix.records[0] / "ansible.log").exists()
+
+
+@pytest.mark.parametrize("path", ["/etc", "/etc/passwd", "/data/model/sub/config.json", "/data/model/.hidden.json"])
+def test_a_path_that_is_not_the_models_on_the_host_is_refused(fix: Fix, tmp_path: Path, path: str) -> None:
+    kept(tmp_path, FixPlan({"host2": HostFixes((of_mode(path, 0o666, 0o664),))}))
+    fix.answer(looked(NO_PLAN), **{"fix (check)": {}, "fix": {"host2": {"failed": True, "msg": "it was changed"}}})
+    code, _out, err = fix("--undo", str(tmp_path), "--yes")
+    assert code == 2
+    assert f"host2: {path} is no file of the model, whose directory is /data/model; nothing was changed" in err
+
+
+def test_tools_are_those_of_the_host_and_not_of_the_record(fix: Fix, tmp_path: Path) -> None:
+    mine = of_mode("/data/model/config.json", 0o666, 0o664)
+    kept(tmp_path, FixPlan({"host2": HostFixes((ACTION, mine), "/tmp/evil", "/tmp/evil.d")}))
+    back = [one.reversed() for one in (mine, ACTION)]
+    fix.answer(looked(NO_PLAN), fix={"host2": done(*[one for one in back if one])})
+    assert fix("--undo", str(tmp_path), "--yes")[0] == 0
+    planned = json.loads((fix.records[0] / "fix-plan.json").read_text())["hosts"]["host2"]
+    assert (planned["hccn_tool"], planned["libraries"]) == ("/usr/bin/hccn_tool", "/lib")
+    # What was taken back can be done again, and again.
+    assert fix("--undo", fix.records[0].name, "--yes")[0] == 0
+
+
+def test_a_host_that_cannot_be_asked_is_not_changed_back(fix: Fix, tmp_path: Path) -> None:
+    kept(tmp_path, PLAN)
+    fix.answer({**looked(NO_PLAN), "report": reports.lost()})
+    code, _out, err = fix("--undo", str(tmp_path), "--yes")
+    assert code == 4
+    assert "host2: " in err

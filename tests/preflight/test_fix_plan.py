@@ -10,12 +10,14 @@ import pytest
 
 from mindie_deploy.errors import UsageError
 from mindie_deploy.hosts.facts import HostFacts, NpuProcess, Unknown
+from mindie_deploy.hosts.items_npu import library_path
 from mindie_deploy.preflight.context import Context
 from mindie_deploy.preflight.explain import explain
 from mindie_deploy.preflight.finding import Unreachable
-from mindie_deploy.preflight.fix_action import FixAction, FixPlan
+from mindie_deploy.preflight.fix_action import FixAction, FixPlan, HostPlaces
+from mindie_deploy.preflight.fix_changes import require_ours
 from mindie_deploy.preflight.fix_kinds import KINDS
-from mindie_deploy.preflight.fix_plan import RUNS, fixable, plan, require_fixable
+from mindie_deploy.preflight.fix_plan import RUNS, fixable, places, plan, require_fixable
 from mindie_deploy.preflight.judge import judge
 from mindie_deploy.preflight.registry import FIXES, all_checks, check
 from tests.preflight.builders import (
@@ -290,3 +292,25 @@ def test_a_check_cannot_name_a_fix_that_nobody_plans() -> None:
 def test_all_eight_npus_of_a_host_are_planned_in_order() -> None:
     found = planned_one(hccn=ports(2, tls=True))
     assert [action.target for action in actions(found)] == [str(index) for index in NPUS]
+
+
+def test_every_planned_change_is_known_as_ours_and_so_is_what_takes_it_back() -> None:
+    found = [
+        *actions(planned_one("hccn.tls-uniform", **ONE_IS_ON)),
+        *actions(planned_one("weights.perm", weights=weights(mode="0777", file_modes={"config.json": "0666"}))),
+    ]
+    assert {one.kind for one in found} == {"tls", "mode"}
+    for one in found:
+        require_ours(one, settings())
+        back = one.reversed()
+        assert back is not None
+        require_ours(back, settings())
+
+
+def test_places_are_those_that_the_host_names() -> None:
+    host = healthy_host("host1", 0)
+    assert places(host) == HostPlaces(
+        "/usr/local/Ascend/driver/tools/hccn_tool", library_path("/usr/local/Ascend"), MODEL
+    )
+    unknown = Unknown("no answer")
+    assert places(replace(host, weights=unknown, hccn_tool=unknown)) == HostPlaces("", places(host).libraries, "")

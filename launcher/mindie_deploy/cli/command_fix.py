@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -18,11 +18,14 @@ from mindie_deploy.cli.session import Session, session
 from mindie_deploy.cli.terminal import duration, error_document
 from mindie_deploy.errors import CancelledError, CheckFailedError, MindieDeployError, UnreachableError, UsageError
 from mindie_deploy.preflight.finding import Finding
-from mindie_deploy.preflight.fix_action import FixPlan
+from mindie_deploy.preflight.fix_action import FixPlan, HostPlaces
 from mindie_deploy.preflight.fix_plan import chosen, require_fixable
 from mindie_deploy.preflight.registry import all_checks
 from mindie_deploy.preflight.report import Report
+from mindie_deploy.preflight.text import printable
 from mindie_deploy.runs.result import RunResult
+
+NO_HOST = "!all"  # a pattern for none: the hosts are asked, and nothing is planned
 
 
 def fix(
@@ -59,16 +62,19 @@ class _Seen:
     report: Report
     plan: FixPlan
     hosts: tuple[str, ...]
+    places: Mapping[str, HostPlaces]
 
     def remaining(self, ids: Sequence[str]) -> list[Finding]:
         """Returns what is to be mended on these hosts."""
         return [one for one in chosen(self.report.findings, ids) if set(one.hosts) & set(self.hosts)]
 
-    def unreachable(self) -> list[Finding]:
-        """Returns the findings that say why nothing is known of a host."""
+    def require_reached(self, hosts: Sequence[str]) -> None:
+        """Raises UnreachableError for those of the hosts that gave no facts."""
         checks = all_checks()
-        lost = [one for one in self.report.findings if checks[one.check_id].scope == "unreachable"]
-        return [one for one in lost if set(one.hosts) & set(self.hosts)]
+        found = [one for one in self.report.findings if checks[one.check_id].scope == "unreachable"]
+        lost = {host: one for one in found for host in one.hosts if host in hosts}
+        for one in lost.values():
+            raise UnreachableError(f"{', '.join(lost)}: {one.title}; nothing was touched there", one.remedy)
 
 
 def _mend(one: Session, ids: Sequence[str], limit: str | None, *, yes: bool) -> None:
@@ -94,10 +100,7 @@ def _mend(one: Session, ids: Sequence[str], limit: str | None, *, yes: bool) -> 
 
 def _require_mended(seen: _Seen, remaining: Sequence[Finding]) -> None:
     """Raises UnreachableError for hosts that gave no facts, CheckFailedError for what blocks a launch still."""
-    lost = seen.unreachable()
-    if lost:
-        hosts = ", ".join(dict.fromkeys(host for finding in lost for host in finding.hosts if host in seen.hosts))
-        raise UnreachableError(f"{hosts}: {lost[0].title}; nothing was touched there", lost[0].remedy)
+    seen.require_reached(seen.hosts)
     blocking = [finding for finding in remaining if finding.severity == "block"]
     if blocking:
         names = ", ".join(dict.fromkeys(finding.check_id for finding in blocking))
@@ -105,12 +108,14 @@ def _require_mended(seen: _Seen, remaining: Sequence[Finding]) -> None:
 
 
 def _take_back(one: Session, run: str, *, yes: bool) -> None:
-    plan, lasting = fix_record.undo_of(run, one.deployment.names)
-    for action in lasting:
-        one.terminal.note(f"nothing takes this back: {action.what}: {action.change}")
+    undo = fix_record.undo_of(run, one.deployment.names, one.know_settings())
+    for action in undo.lasting:
+        one.terminal.note(printable(f"nothing takes this back: {action.what}: {action.change}"))
     made = FixPlan({})
-    if plan.hosts:
-        applied = _apply(one, plan, yes=yes)
+    if undo.plan.hosts:
+        seen = _look(one, "look where it is to be taken back", (), NO_HOST)
+        seen.require_reached(tuple(undo.plan.hosts))
+        applied = _apply(one, fix_record.at_places(undo, seen.places), yes=yes)
         if applied is None:
             return
         made = applied
@@ -129,13 +134,15 @@ def _look(one: Session, title: str, ids: Sequence[str], limit: str | None) -> _S
     if result.status == "cancelled":
         raise cancelled(one, result, writes=False)
     told = result.any_of("mindie_fix_plan")
-    if limit and told and not told.get("hosts"):
+    if limit and limit != NO_HOST and told and not told.get("hosts"):
         names = ", ".join(one.deployment.names)
         raise UsageError(f"--limit {limit} names a host that is not there", f"the hosts are {names}")
     _require_looked(one, result, bool(told.get("plan")))
     try:
-        return _Seen(Report.from_dict(told["report"]), FixPlan.from_dict(told["plan"]), tuple(told["hosts"]))
-    except (KeyError, TypeError, ValueError) as error:
+        places = {name: HostPlaces.from_dict(one) for name, one in told["places"].items()}
+        report, plan = Report.from_dict(told["report"]), FixPlan.from_dict(told["plan"])
+        return _Seen(report, plan, tuple(told["hosts"]), places)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise MindieDeployError(f"the plan of the fix cannot be read: {error}", "please report this") from error
 
 
@@ -165,11 +172,12 @@ def _apply(one: Session, plan: FixPlan, *, yes: bool) -> FixPlan | None:
         one.terminal.json(untouched)
         one.terminal.note("nothing was changed")
         return None
+    deployment = one.know_settings().deployment
     extra = {"mindie_deploy_fix_hosts": {name: fixes.to_dict() for name, fixes in plan.hosts.items()}}
     result = one.play("fix", one.verb, limit=",".join(plan.hosts), extra=extra)
     made = fix_record.changes_of(result, plan)
     if made.hosts:
-        path = fix_record.write(one.record, made)
+        path = fix_record.write(one.record, made, deployment)
         one.terminal.note(f"what was changed, and what it was before: {path}", "dim")
     for host, text in fix_record.log_tails(result).items():
         one.record.write(f"{host}.log", text)

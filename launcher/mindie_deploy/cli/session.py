@@ -16,6 +16,7 @@ import typer
 
 from mindie_deploy.cli.progress import ProgressView
 from mindie_deploy.cli.terminal import Terminal
+from mindie_deploy.cluster.settings import Settings
 from mindie_deploy.errors import CancelledError, ExitCode, MindieDeployError, UsageError
 from mindie_deploy.runs.cancel import Cancellation
 from mindie_deploy.runs.deployment import Deployment, located, read_deployment, resolved
@@ -96,12 +97,13 @@ class Session:
             raise error
         return result
 
-    def know_settings(self) -> None:
-        """Makes sure that settings and hosts are known, by asking Ansible where the inventory uses templates."""
+    def know_settings(self) -> Settings:
+        """Returns the settings; where the inventory uses templates, Ansible is asked for them and the hosts first."""
         if self.deployment.settings is None:
             self.require(self.play("status", "read the settings", tags=("always",)), writes=False)
         if self.deployment.settings is None:
             raise MindieDeployError("the settings could not be read", "see the record of the run")
+        return self.deployment.settings
 
     def confirm(self, question: str, *, yes: bool) -> bool:
         """Asks before a change.

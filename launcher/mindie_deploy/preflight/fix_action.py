@@ -77,6 +77,26 @@ class HostFixes:
 
 
 @dataclass(frozen=True)
+class HostPlaces:
+    """Where on a host changes are made, as the host itself says: the tool, its LD_LIBRARY_PATH, the model's directory.
+
+    A text is empty where it is not known.
+    """
+
+    hccn_tool: str = ""
+    libraries: str = ""
+    model: str = ""
+
+    def to_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, object]) -> HostPlaces:
+        """Reads to_dict's form. Raises KeyError where a key is missing."""
+        return cls(**{field.name: str(value[field.name]) for field in fields(cls)})
+
+
+@dataclass(frozen=True)
 class Left:
     """What a finding names and no fix touches, and why."""
 

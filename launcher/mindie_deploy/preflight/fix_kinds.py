@@ -14,15 +14,22 @@ from mindie_deploy.preflight.checks.weights_place import mode_bits
 from mindie_deploy.preflight.context import Context, container_npus, is_left_over, known_hccn, npu_index
 from mindie_deploy.preflight.finding import Finding
 from mindie_deploy.preflight.fix_action import ABSENT, FixAction
+from mindie_deploy.preflight.fix_changes import (
+    ALL_BUT_OTHERS_WRITE,
+    CONFIGURATION_MODE,
+    DIRECTORY_MODE,
+    NODES,
+    masked,
+    mode_change,
+    netdetect_change,
+    tls_change,
+)
 
 # A change, or in words why something that the finding names stays as it is.
 Step: TypeAlias = FixAction | str
 Planner: TypeAlias = Callable[[Finding, HostFacts, Context], Iterator[Step]]
 
 NO_ADDRESS = "0.0.0.0"  # noqa: S104  (hccn_tool's word for none)
-NODES = ("/dev/devmm_svm", "/dev/hisi_hdc")
-OTHERS_WRITE = 0o002
-DIRECTORY_MODE, CONFIGURATION_MODE = 0o750, 0o640
 
 
 def tls(finding: Finding, host: HostFacts, context: Context) -> Iterator[Step]:
@@ -32,20 +39,7 @@ def tls(finding: Finding, host: HostFacts, context: Context) -> Iterator[Step]:
     """
     for index, is_on in known_hccn(host, context, "tls").items():
         if is_on:
-            yield from _unless_in_use(
-                host,
-                index,
-                FixAction(
-                    check_id=finding.check_id,
-                    kind="tls",
-                    target=str(index),
-                    what=f"TLS of NPU {index}",
-                    before="on",
-                    after="off",
-                    command=f"hccn_tool -i {index} -tls -s enable 0",
-                    undo=f"hccn_tool -i {index} -tls -s enable 1",
-                ),
-            )
+            yield from _unless_in_use(host, index, tls_change(finding.check_id, index))
 
 
 def netdetect(finding: Finding, host: HostFacts, context: Context) -> Iterator[Step]:
@@ -57,21 +51,8 @@ def netdetect(finding: Finding, host: HostFacts, context: Context) -> Iterator[S
         if not isinstance(device.gateway, str) or not is_ipv4(device.gateway) or device.gateway == NO_ADDRESS:
             yield f"NPU {index} has no gateway: give it the address of the switch or of another NPU yourself"
             continue
-        set_to = f"hccn_tool -i {index} -netdetect -s address"
-        yield from _unless_in_use(
-            host,
-            index,
-            FixAction(
-                check_id=finding.check_id,
-                kind="netdetect",
-                target=str(index),
-                what=f"detect address of NPU {index}",
-                before=device.netdetect or NO_ADDRESS,
-                after=device.gateway,
-                command=f"{set_to} {device.gateway}",
-                undo=f"{set_to} {device.netdetect or NO_ADDRESS}",
-            ),
-        )
+        change = netdetect_change(finding.check_id, index, device.netdetect or NO_ADDRESS, device.gateway)
+        yield from _unless_in_use(host, index, change)
 
 
 def weights_modes(finding: Finding, host: HostFacts, context: Context) -> Iterator[Step]:
@@ -88,7 +69,7 @@ def weights_modes(finding: Finding, host: HostFacts, context: Context) -> Iterat
     links = host.surroundings.weight_links
     linked: Mapping[str, str] = {} if isinstance(links, Unknown) else links
     for name, mode in weights.file_modes.items():
-        allowed = 0o7777 & ~OTHERS_WRITE
+        allowed = ALL_BUT_OTHERS_WRITE
         if tight and name == "config.json":
             allowed = CONFIGURATION_MODE
         elif not is_of_the_model(name):
@@ -109,7 +90,8 @@ def device_modes(finding: Finding, host: HostFacts, context: Context) -> Iterato
         elif state.kind != "char":
             yield f"{path} is a {state.kind}: remove it, then load the driver again"
         elif state.mode and mode_bits(state.mode) & GROUP_READ_WRITE != GROUP_READ_WRITE:
-            yield _mode(finding, path, state.mode, mode_bits(state.mode) | GROUP_READ_WRITE)
+            bits = mode_bits(state.mode)
+            yield mode_change(finding.check_id, path, bits, bits | GROUP_READ_WRITE)
 
 
 def container(finding: Finding, host: HostFacts, context: Context) -> Iterator[Step]:
@@ -156,24 +138,10 @@ def _of(state: PathState) -> str:
 
 
 def _masked(finding: Finding, path: str, mode: str, allowed: int) -> Iterator[FixAction]:
-    """Yields the change of a mode that has more than the allowed bits. Bits beyond the nine stay."""
-    wanted = mode_bits(mode) & (allowed | 0o7000)
-    if wanted != mode_bits(mode):
-        yield _mode(finding, path, mode, wanted)
-
-
-def _mode(finding: Finding, path: str, mode: str, wanted: int) -> FixAction:
-    before, after, quoted = f"{mode_bits(mode):04o}", f"{wanted:04o}", shlex.quote(path)
-    return FixAction(
-        check_id=finding.check_id,
-        kind="mode",
-        target=path,
-        what=f"mode of {path}",
-        before=before,
-        after=after,
-        command=f"chmod {after} {quoted}",
-        undo=f"chmod {before} {quoted}",
-    )
+    """Yields the change of a mode that has more than the allowed bits."""
+    bits = mode_bits(mode)
+    if masked(bits, allowed) != bits:
+        yield mode_change(finding.check_id, path, bits, masked(bits, allowed))
 
 
 def _unless_in_use(host: HostFacts, index: int, action: FixAction) -> Iterator[Step]:

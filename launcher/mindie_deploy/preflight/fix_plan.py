@@ -11,7 +11,7 @@ from mindie_deploy.hosts.items_npu import DEFAULT_ROOT, library_path
 from mindie_deploy.preflight.checks.devices import INSTALL_PATH
 from mindie_deploy.preflight.context import Context, is_ours_running
 from mindie_deploy.preflight.finding import Finding, Unreachable
-from mindie_deploy.preflight.fix_action import FixAction, FixPlan, HostFixes, Left
+from mindie_deploy.preflight.fix_action import FixAction, FixPlan, HostFixes, HostPlaces, Left
 from mindie_deploy.preflight.fix_kinds import KINDS
 from mindie_deploy.preflight.registry import all_checks
 
@@ -81,9 +81,17 @@ def plan(
     return FixPlan({name: _fixes(there[name], own) for name, own in steps.items() if own}, tuple(left))
 
 
-def _fixes(host: HostFacts, actions: Mapping[str, FixAction]) -> HostFixes:
+def places(host: HostFacts) -> HostPlaces:
+    """Returns where changes on a host are made."""
     root = DEFAULT_ROOT
     if not isinstance(host.install_info, Unknown):
         root = host.install_info.get(INSTALL_PATH, "").strip() or root
     tool = "" if isinstance(host.hccn_tool, Unknown) else host.hccn_tool.path
-    return HostFixes(tuple(actions.values()), tool, library_path(root))
+    weights = host.weights
+    model = "" if isinstance(weights, Unknown) else weights.real_path or weights.path
+    return HostPlaces(tool, library_path(root), model)
+
+
+def _fixes(host: HostFacts, actions: Mapping[str, FixAction]) -> HostFixes:
+    found = places(host)
+    return HostFixes(tuple(actions.values()), found.hccn_tool, found.libraries)
