@@ -35,6 +35,20 @@ IOPRIO_LOWEST_BEST_EFFORT = (2 << 13) | 7
 # In the incoming directory: a line for every file that was proven, with its identity, sha256 and name.
 PROVEN = ".proven"
 
+# What the lanes count, added up.
+COUNTS = (
+    "bytes",
+    "bytes_done",
+    "bytes_before",
+    "files",
+    "files_done",
+    "received",
+    "sent",
+    "again",
+    "refused",
+    "from_source",
+)
+
 COMPLETE, FAILED, STOPPED = 0, 1, 3
 
 
@@ -324,10 +338,7 @@ class Agent:
     def _show(self, state: str, message: str) -> None:
         statuses = [worker.status for worker in self.workers if worker.status]
         now = time.monotonic()
-        total = {
-            key: sum(int(status.get(key, 0)) for status in statuses)
-            for key in ("bytes", "bytes_done", "bytes_before", "files", "files_done", "received", "sent", "again")
-        }
+        total = {key: sum(int(status.get(key, 0)) for status in statuses) for key in COUNTS}
         peers: dict[str, dict[str, int]] = {}
         for status in statuses:
             for name, row in status.get("peers", {}).items():
@@ -336,7 +347,8 @@ class Agent:
                     sums[key] += row[key]
         since, old = self.before
         passed = max(0.001, now - since)
-        rate_in = max(0, total["received"] - old.get("received", 0)) / passed
+        came = total["received"] + total["from_source"] - old.get("received", 0) - old.get("from_source", 0)
+        rate_in = max(0, came) / passed
         rate_out = max(0, total["sent"] - old.get("sent", 0)) / passed
         for name, row in peers.items():
             last = old.get("peers", {}).get(name, {})
@@ -358,6 +370,7 @@ class Agent:
             unreached=unreached,
             waits_for=sorted({name for status in statuses for name in status.get("waits_for", [])}),
             proven=len(self.proven),
+            source_trouble=next((s["source_trouble"] for s in statuses if s.get("source_trouble")), ""),
             warnings=self.warnings[-20:],
             pid=os.getpid(),
         )

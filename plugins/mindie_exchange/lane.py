@@ -20,7 +20,8 @@ from typing import Any, Callable
 from mindie_exchange import calls, journal, wire
 from mindie_exchange.connection import ClosedError, Connection, Handler, Identity, Outgoing, Part, tune
 from mindie_exchange.layout import Segment, lanes_of, pieces_of
-from mindie_exchange.ledger import GIVEN_WINDOW, Ledger, Peer
+from mindie_exchange.ledger import GIVEN_WINDOW, ORIGIN, Ledger, Peer
+from mindie_exchange.origin import OriginWork
 from mindie_exchange.plan import Plan
 from mindie_exchange.proof import Prover
 from mindie_exchange.store import DiskFullError, Store, StoreError, covered, crc_of
@@ -98,7 +99,9 @@ class Lane(Handler):
         self.started_bytes = self.done_bytes = sum(self.pieces[p].length for p in range(count) if have[p])
         self.callers = calls.Callers(plan, number)
         self.tls = calls.tls_contexts(plan)
-        self.origin: Any = None
+        self.origin = OriginWork(
+            plan, self.pieces, self.ledger, self.store, self._post, self._buffer, self.unproven.__contains__
+        )
 
     # the start
 
@@ -222,8 +225,7 @@ class Lane(Handler):
         if self.unsynced and due and not self.syncing:
             self._sync_soon()
         self.callers.tick(self.now)
-        if self.origin is not None:
-            self.origin.tick(self.now)
+        self._read_on()
         if self.now - self.told >= STATUS_EVERY_S:
             self.status()
 
@@ -586,6 +588,19 @@ class Lane(Handler):
                 self._spare(view)
             at += segment.length
 
+    def _read_on(self) -> None:
+        """Reads more from the origin."""
+        if self.origin.failed:
+            raise LaneError(self.origin.failed)
+        if self._heard_all():
+            self.origin.go_on(self._read_from_origin)
+
+    def _read_from_origin(self, piece: int, view: memoryview, crc: int, parts: list[int]) -> None:
+        self.last_progress = self.now
+        self.stalled = False
+        self._written(ORIGIN, piece, view, crc, parts, True)
+        self._read_on()
+
     # proofs
 
     def _from_thread_proof(self, kind: str, file: int, value: Any) -> None:
@@ -606,7 +621,8 @@ class Lane(Handler):
         """A file has another sha256 than the manifest: brings again what can be told to be wrong."""
         self.wrong[file] += 1
         senders = sorted({self.sent_by[n] for n, _s in self.prover.pieces_of[file] if n in self.sent_by})
-        named = ", ".join(self.plan.members[m].name for m in senders) or "an earlier run"
+        names = ["the source" if m == ORIGIN else self.plan.members[m].name for m in senders]
+        named = ", ".join(names) or "an earlier run"
         if not broken:
             broken = [
                 number
@@ -719,5 +735,7 @@ class Lane(Handler):
                 ),
                 "complete": self.said_done,
                 "stalled": self.stalled,
+                "from_source": self.origin.read_bytes,
+                "source_trouble": self.origin.trouble,
             }
         )

@@ -20,6 +20,8 @@ ASKED_WINDOW = 2
 # Pieces on their way to us in all; more would only fill memory.
 MOST_PENDING = 32
 CHOICE = 8
+# Stands for the origin among the members that a piece comes from.
+ORIGIN = -1
 # A piece that is on its way from one member for so long is asked of another one too, when nothing else is left.
 SECOND_COPY_AFTER_S = 2.0
 # A member that left may come back with what it has; after this its pieces are given to somebody else.
@@ -173,6 +175,13 @@ class Ledger:
                     if peer.has[piece] and not self.have[piece] and peer.member not in self.seeders(piece):
                         peer.offered.appendleft(piece)
 
+    def expect_from_origin(self, piece: int) -> None:
+        """We read the piece from outside ourselves."""
+        self.pending.setdefault(piece, set()).add(ORIGIN)
+
+    def not_from_origin(self, piece: int) -> None:
+        self._not_pending(piece, ORIGIN)
+
     # choices
 
     def give(self, peer: Peer, now: float) -> int | None:
@@ -261,7 +270,7 @@ class Ledger:
 
     def _second_copy(self, peer: Peer, now: float) -> int | None:
         for piece, members in self.pending.items():
-            if len(members) > 1 or peer.member in members or not peer.has[piece]:
+            if len(members) > 1 or members & {peer.member, ORIGIN} or not peer.has[piece]:
                 continue
             since = max(self.peers[m].asked.get(piece, now) for m in members if m in self.peers) if members else now
             if now - since > SECOND_COPY_AFTER_S and peer.member not in self.seeders(piece):
