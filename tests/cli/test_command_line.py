@@ -131,6 +131,17 @@ def test_a_yaml_error_ends_with_2_and_names_the_line(content: StubContent, capsy
     assert told["exit_code"] == 2
 
 
+def test_ctrl_c_outside_of_a_playbook_has_its_message(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_words: object, **_more: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mindie_deploy.cli.command_check.session", interrupted)
+    assert run(["check"]) == 130
+    assert "cancelled; nothing of this run goes on" in capsys.readouterr().err
+
+
 def test_as_a_program_from_any_directory(tmp_path: Path) -> None:
     program = [sys.executable, "-m", "mindie_deploy.cli.main"]
     done = subprocess.run([*program, "--version"], cwd=tmp_path, capture_output=True, text=True, check=False)

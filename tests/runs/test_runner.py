@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -128,6 +129,23 @@ def test_a_second_cancel_does_not_wait(content: StubContent, record: RunRecord) 
     assert result.status == "cancelled"
     assert result.seconds < 25
     assert nothing_of(record)
+
+
+def test_a_second_ctrl_c_when_the_playbook_has_just_ended_is_no_interrupt() -> None:
+    class Ended:
+        def interrupt(self) -> None: ...
+
+        def kill(self) -> None: ...
+
+    cancel = Cancellation()
+    with cancel.signals():
+        with cancel.attached(Ended()):
+            signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    with Cancellation().signals(), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_a_cancel_after_the_end_changes_nothing(content: StubContent, record: RunRecord) -> None:

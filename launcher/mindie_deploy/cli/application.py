@@ -69,8 +69,7 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Exit as error:
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort, EOFError):
-        Terminal().note("cancelled; nothing of this run goes on", "bold yellow")
-        return int(ExitCode.CANCELLED)
+        return _cancelled()
     except CommandLineError as error:
         error.show()
         return int(ExitCode.USAGE)
@@ -86,7 +85,14 @@ def run(arguments: Sequence[str]) -> int:
         return int(ExitCode.INTERNAL)
     except Exception as error:
         return _internal(error, as_json)
+    if outcome == ExitCode.CANCELLED:  # what Typer makes of a Ctrl-C, without a word
+        return _cancelled()
     return outcome if isinstance(outcome, int) else int(ExitCode.OK)
+
+
+def _cancelled() -> int:
+    Terminal().note("cancelled; nothing of this run goes on", "bold yellow")
+    return int(ExitCode.CANCELLED)
 
 
 def _internal(error: Exception, as_json: bool) -> int:

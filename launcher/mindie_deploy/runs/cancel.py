@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Protocol
 
 GRACE_S = 15.0
+TELLING_S = 5.0  # more than it takes to end the workers of a playbook that has ended
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -35,7 +36,7 @@ class Cancellation:
         self.grace = grace
         self.requested = False
         self.forced = False
-        self._requested_at = 0.0
+        self._requested_at = self._told_until = 0.0
         self._target: Target | None = None
 
     def request(self) -> None:
@@ -68,6 +69,8 @@ class Cancellation:
             yield
         finally:
             self._target = None
+            if self.requested:
+                self._told_until = time.monotonic() + TELLING_S
 
     def renewed(self) -> Cancellation:
         """Returns a fresh one, for the looking-around after a cancelled run."""
@@ -75,7 +78,11 @@ class Cancellation:
 
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:
-        """Listens to Ctrl-C, SIGTERM and SIGHUP; outside of a playbook they raise KeyboardInterrupt as usual."""
+        """Listens to Ctrl-C, SIGTERM and SIGHUP; outside of a playbook they raise KeyboardInterrupt as usual.
+
+        Only the one after that which has ended a playbook does not: Ctrl-C is often pressed twice at once, and what
+        the playbook has left on the hosts is still to be told.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -88,6 +95,9 @@ class Cancellation:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._target is None:
+            if not self.forced and time.monotonic() < self._told_until:
+                self.forced = True
+                return
             self.requested = True
             raise KeyboardInterrupt
         if self.requested:
