@@ -99,6 +99,13 @@ def test_the_login_is_for_the_hub_only(python: str, hub: FakeHub) -> None:
     assert all(one.headers["Accept-Encoding"] == "identity" for one in hub.seen)
 
 
+def test_a_redirect_within_the_hub_keeps_the_login(python: str, hub: FakeHub) -> None:
+    hub.faults.elsewhere = "/dir/model-1.safetensors"
+    told = shard(python, hub, 1000, 5000)
+    assert is_whole(told, 1000, 5000)
+    assert [one.headers.get("Authorization") for one in hub.seen] == ["Bearer hf_secret"] * 2
+
+
 def test_a_signed_target_is_remembered_and_asked_anew_when_it_has_expired(python: str, hub: FakeHub) -> None:
     hub.faults.uses = 4
     told = run(python, hub.origin_spec(), [("model-1.safetensors", start, 1000) for start in range(0, 10_000, 1000)])

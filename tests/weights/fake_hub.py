@@ -118,6 +118,12 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.at_hub()
 
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except ConnectionError:
+            self.close_connection = True  # the other side had enough
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         pass
 
