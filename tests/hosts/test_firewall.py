@@ -92,8 +92,10 @@ def host(place: Path, *, modules: str = "", tables: str = "", **programs: str) -
     (place / "modules").write_text(modules, encoding="utf-8")
     (place / "tables").write_text(tables, encoding="utf-8")
     script = FIREWALL_SCRIPT.replace("/proc/modules", str(place / "modules"))
-    script = script.replace("/proc/net/ip_tables_names", str(place / "tables")).replace(
-        "/lib/modules", str(place / "none")
+    script = (
+        script.replace("/proc/[0-9]*", f"{place}/[0-9]*")
+        .replace("/proc/net/ip_tables_names", str(place / "tables"))
+        .replace("/lib/modules", str(place / "none"))
     )
     return subprocess.run(
         ["/bin/sh", "-c", script], capture_output=True, text=True, check=False, env={"PATH": str(place / "bin")}
@@ -140,6 +142,73 @@ def test_rules_that_no_program_lists_are_not_known(tmp_path: Path, programs: dic
 def test_an_older_iptables_is_asked_where_its_table_is_in_use(tmp_path: Path, programs: dict[str, str]) -> None:
     told = host(tmp_path, tables="nat\nfilter\n", **programs)
     assert told.returncode == 0 and refuses(told.stdout)
+
+
+def firewalld(default: str, active: str, state: int = 0, **targets: str) -> str:
+    """firewall-cmd of a firewalld with these zones and their targets."""
+    zones = "".join(
+        f"--zone={zone}*) printf '%s\\n' '{zone} (active)' '  target: {target}' '  services: ssh';; "
+        for zone, target in targets.items()
+    )
+    return (
+        f"case $* in --state) exit {state};; --get-default-zone) echo {default};; "
+        f"--get-active-zones) printf '{active}';; {zones}*) exit 2;; esac"
+    )
+
+
+ACTIVE = "internal\\n  interfaces: eth1\\n"
+OLD_RULES = {"iptables": iptables("nf_tables", ACCEPTS)}
+
+
+@pytest.mark.parametrize(
+    ("client", "refusing"),
+    [
+        (firewalld("public", "", public="default"), ("firewalld, zone public",)),
+        (firewalld("public", "", public="%%REJECT%%"), ("firewalld, zone public",)),
+        (firewalld("trusted", ACTIVE, trusted="ACCEPT", internal="DROP"), ("firewalld, zone internal",)),
+        (firewalld("trusted", ACTIVE, trusted="ACCEPT", internal="ACCEPT"), ()),
+        (firewalld("public", "", state=252), ()),
+    ],
+)
+def test_without_nft_firewalld_is_asked_for_what_iptables_does_not_show(
+    tmp_path: Path, client: str, refusing: tuple[str, ...]
+) -> None:
+    told = host(tmp_path, **NFT, **OLD_RULES, firewall_cmd=client)
+    assert firewall(Answer(told.returncode, told.stdout, told.stderr)) == FirewallFacts(refusing)
+
+
+def test_firewalld_alone_says_enough(tmp_path: Path) -> None:
+    told = host(tmp_path, **NFT, firewall_cmd=firewalld("public", "", public="DROP"))
+    assert firewall(Answer(told.returncode, told.stdout)) == FirewallFacts(("firewalld, zone public",))
+
+
+@pytest.mark.parametrize(
+    ("client", "why"),
+    [
+        (firewalld("public", "", state=253), "does not tell whether firewalld runs"),
+        (firewalld("public", "", other="default"), "status 2"),
+        ("case $* in --get-default-zone) echo public;; --zone=*) echo public;; esac", "what zone public refuses"),
+    ],
+)
+def test_a_firewalld_that_does_not_tell_is_not_known(tmp_path: Path, client: str, why: str) -> None:
+    told = host(tmp_path, **NFT, **OLD_RULES, firewall_cmd=client)
+    found = firewall(Answer(told.returncode, told.stdout, told.stderr))
+    assert not isinstance(found, FirewallFacts)
+    assert why in found.reason
+
+
+def test_a_firewalld_without_its_client_is_not_known(tmp_path: Path) -> None:
+    (tmp_path / "77").mkdir()
+    (tmp_path / "77" / "comm").write_text("firewalld\n", encoding="utf-8")
+    told = host(tmp_path, **NFT, **OLD_RULES)
+    found = firewall(Answer(told.returncode, told.stdout, told.stderr))
+    assert not isinstance(found, FirewallFacts)
+    assert "firewalld runs, and the host has neither nft nor firewall-cmd" in found.reason
+
+
+def test_where_nft_lists_all_firewalld_is_not_asked(tmp_path: Path) -> None:
+    told = host(tmp_path, **NFT, nft=f"printf '%s' '{RULESET}'", firewall_cmd="echo firewalld public DROP")
+    assert told.returncode == 0 and "firewalld" not in told.stdout
 
 
 def test_nothing_is_asked_of_what_the_kernel_has_not_loaded(tmp_path: Path) -> None:

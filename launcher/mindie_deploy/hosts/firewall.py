@@ -1,4 +1,4 @@
-"""The host's firewall for incoming packets, as nft and an older iptables list it."""
+"""The host's firewall for incoming packets, as nft, iptables and firewalld's client list it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ NO_CONDITION = re.compile(
     re.ASCII,
 )
 REFUSAL = re.compile(r"drop|reject( with .{1,60})?")
+# A zone and what becomes of what no rule of it lets in: ACCEPT, DROP, %%REJECT%%, or default, which rejects.
+ZONE = re.compile(r"firewalld (?P<zone>\S{1,60}) (?P<target>\S{1,20})")
 OLD_POLICY = re.compile(r"-P INPUT (?P<policy>ACCEPT|DROP)")
 OLD_NO_CONDITION = re.compile(r' -m comment --comment ("[^"]*"|[^"\s]+)')
 OLD_REFUSAL = re.compile(r"-A INPUT -j (DROP|REJECT( --reject-with \S{1,40})?)")
@@ -29,7 +31,8 @@ def firewall(answer: Answer) -> Reading[FirewallFacts]:
     """Reads the chains for incoming packets.
 
     A chain refuses what no rule lets in when its policy is drop, or when a rule without a condition drops or rejects.
-    A rule without a condition that accepts lets everything in. A list that ends in the middle says nothing.
+    A rule without a condition that accepts lets everything in.
+    A zone of firewalld refuses unless its target is ACCEPT. A list that ends in the middle says nothing.
     """
     if answer.status != 0 or answer.truncated:
         return answer.failure("listing the firewall")
@@ -46,6 +49,9 @@ def firewall(answer: Answer) -> Reading[FirewallFacts]:
             if _refuses(rules):
                 refusing.append(f"nftables, table {table}, chain {chain}")
             rules = None
+        elif zone := ZONE.fullmatch(line):
+            if zone["target"] != "ACCEPT":
+                refusing.append(f"firewalld, zone {zone['zone']}")
         elif rules is not None:
             rules.append(NO_CONDITION.sub("", line.strip()).strip())
         elif line.startswith("-P INPUT"):

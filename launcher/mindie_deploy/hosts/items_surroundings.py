@@ -24,9 +24,30 @@ KERNEL_FILES = (
 )  # fmt: skip
 KERNEL_SCRIPT = f"grep -asHm1 '' {' '.join(KERNEL_FILES)}; true"
 
-# Chains of nftables that see incoming packets (by iptables where there is no nft), then those of an older iptables
-# where its table is in use. Nothing is asked of a part that the kernel has not loaded: the question would load it.
+# Chains of nftables that see incoming packets, then those of an older iptables where its table is in use. Nothing is
+# asked of a part that the kernel has not loaded: the question would load it. Where there is no nft, iptables shows its
+# own tables and not the one of firewalld (inet), which is asked for its zones in use (252: it does not run).
 FIREWALL_SCRIPT = r"""
+zoned=
+list_zones() {
+    if command -v firewall-cmd >/dev/null; then
+        firewall-cmd --state >/dev/null
+        case $? in
+            0) default=$(firewall-cmd --get-default-zone) && zones=$(firewall-cmd --get-active-zones) || return
+                zoned=1;;
+            252) return 0;;
+            *) echo "firewall-cmd does not tell whether firewalld runs" >&2; return 3;;
+        esac
+        for zone in $(printf '%s\n%s\n' "$default" "$zones" | awk '/^[^ \t]/ && !seen[$1]++{print $1}'); do
+            target=$(firewall-cmd --zone="$zone" --list-all) || return
+            printf '%s\n' "$target" | awk -v zone="$zone" '$1 == "target:"{print "firewalld", zone, $2; told = 1}
+                END{if (!told) exit 1}' || { echo "firewall-cmd does not tell what zone $zone refuses" >&2; return 3; }
+        done
+    elif grep -qsx firewalld /proc/[0-9]*/comm; then
+        echo "firewalld runs, and the host has neither nft nor firewall-cmd" >&2
+        return 3
+    fi
+}
 list_input() {
     for tool in "iptables-$1" iptables; do
         case $("$tool" --version 2>/dev/null) in
@@ -47,7 +68,8 @@ if grep -qs nf_tables /proc/modules "/lib/modules/$(uname -r)/modules.builtin"; 
             inside{text = text $0 "\n"; if (/hook input/) wanted = 1}
             inside && /^\t}/{if (wanted) printf "%s", text; inside = 0}'
     else
-        list_input nft nftables || exit
+        list_zones || exit
+        list_input nft nftables || [ -n "$zoned" ] || exit
     fi
 fi
 if grep -qx filter /proc/net/ip_tables_names 2>/dev/null; then

@@ -143,7 +143,7 @@ def resolve(host: HostFacts, context: Context) -> Iterator[Problem]:
     "os.firewall",
     title="the host's firewall refuses what it does not know",
     severity="info",
-    command="nft list ruleset, iptables -S INPUT",
+    command="nft list ruleset, iptables -S INPUT, firewall-cmd --list-all",
     needs=("surroundings.firewall",),
     why="Between the hosts MindIE's ports and those of HCCL (from 60000 on) must be open. The leader's ports, and one "
     "of HCCL's on each host, are tried from every other host; this says where to look when one fails.",
