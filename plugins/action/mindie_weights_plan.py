@@ -35,7 +35,7 @@ class ActionModule(ActionBase):
             situation = self._situation(arguments, task_vars)
             if arguments["stage"] == "survey":
                 return {**result, **surveyed(situation, bool(arguments.get("everything")))}
-            return {**result, **self._planned(situation, arguments, task_vars)}
+            return {**result, **self._planned(situation, task_vars)}
         except MindieDeployError as error:
             # What is wrong concerns all hosts and ends the play; it is told once.
             if task_vars["inventory_hostname"] != task_vars["ansible_play_hosts"][0]:
@@ -60,11 +60,10 @@ class ActionModule(ActionBase):
             source_scan = scanned(task_vars, "weights_source_read", "weights_source_seen", source.label)
         return Situation(source, source_scan, scans, bool(arguments.get("accept_changed_source")))
 
-    def _planned(self, situation, arguments, task_vars):
+    def _planned(self, situation, task_vars):
         me = task_vars["inventory_hostname"]
         decisions = decide(situation, nothing_read=self._task.check_mode)
         mine = decisions[me]
-        addresses = {host["name"]: host["address"] for host in plain(task_vars["mindie_hosts"])}
         plan = {
             "summary": mine.summary(),
             "complete": mine.plan.complete,
@@ -80,9 +79,6 @@ class ActionModule(ActionBase):
             "manifest": mine.manifest.to_dict() if mine.manifest else None,
             "note": mine.note,
             "note_source": mine.note_source,
-            "push": mine.route.push,
-            "serve": mine.route.serve,
-            "source": transport(mine.route, addresses, arguments),
             "transfer": any(decision.plan.fetch for decision in decisions.values()),
         }
         result = {"changed": False, "plan": plan, "msg": plan["summary"]}
@@ -112,18 +108,6 @@ def scanned(variables, newer, older, name):
         if "files" in value:
             return read_scan(value)
     raise ScanError(f"{name} was not looked at: {value.get('msg') or 'no scan was registered'}")
-
-
-def transport(route, addresses, arguments):
-    """Returns the `source` argument of mindie_weights_fetch, or None when the host fetches nothing by itself."""
-    if route.push or not (route.copy_from or route.fetch_from):
-        return None
-    if route.copy_from:
-        return {"kind": "directory", "path": route.copy_from}
-    address = addresses[route.fetch_from]
-    host = f"[{address}]" if ":" in address else address
-    url = f"http://{host}:{int(arguments['port'])}/"
-    return {"kind": "http", "url": url, "secret_file": arguments["secret_file"]}
 
 
 def diff(directory, decision):

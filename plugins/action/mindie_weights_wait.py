@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Action mindie_weights_wait: waits for a scan or a transfer that was started with `async`, and shows its progress.
+"""Action mindie_weights_wait: waits for a scan that was started with `async`, and shows its progress.
 
 Arguments: `job` (the registered result of the started task), `status_file` (where the job writes its progress),
 `doing` (a word for messages) and `time_limit` (seconds). Returns the job's own result.
@@ -16,7 +16,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from mindie_deploy.plain import plain
-from mindie_deploy.weights.plan import size_text
+from mindie_deploy.weights.progress import progress_line
 
 display = Display()
 # The job writes at least once a second; longer silence than this means that it was killed or hangs on a dead disk.
@@ -67,7 +67,8 @@ class ActionModule(ActionBase):
             # What lies there from an earlier run is not ours to show.
             if status and silent < now - started and now - shown >= SHOW_EVERY_S:
                 shown = now
-                show(host, doing, status, now - started)
+                line = progress_line(host, doing, status, now - started)
+                display.display("mindie-deploy: " + json.dumps(line, ensure_ascii=False))
             time.sleep(pause)
             pause = min(SLOWEST_LOOK_S, pause * 1.5)
 
@@ -89,28 +90,3 @@ class ActionModule(ActionBase):
         except (ValueError, IndexError):
             return {}, 0.0
         return (status, age) if isinstance(status, dict) else ({}, 0.0)
-
-
-def show(host, doing, status, elapsed):
-    """One line of progress, for people and for the launcher."""
-    done, total, rate = (number(status.get(key)) for key in ("bytes_done", "bytes", "rate"))
-    percent = 100 * done // total if total else 0
-    message = f"{doing}: {percent} % of {size_text(total)}, {size_text(rate)}/s"
-    if rate and total > done:
-        message += f", {(total - done) // rate} s to go"
-    if status.get("state") == "waiting":
-        message = f"{doing}: waits for another transfer into the same directory"
-    line = {
-        "host": host,
-        "state": str(status.get("state")),
-        "message": message,
-        "elapsed_s": round(elapsed, 1),
-        "bytes": total,
-        "bytes_done": done,
-        "rate": rate,
-    }
-    display.display("mindie-deploy: " + json.dumps(line, ensure_ascii=False))
-
-
-def number(value):
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0

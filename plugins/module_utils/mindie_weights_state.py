@@ -60,3 +60,53 @@ def read_json(path):
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None
+
+
+# What the exchange keeps in the incoming directory; see plugins/mindie_exchange/journal.py and agent.py.
+JOURNAL, PROVEN = ".pieces", ".proven"
+
+
+def arrived_bytes(incoming):
+    """Returns {name: bytes} of what has arrived of partial files, as the journals of the exchange tell."""
+    ranges = {}
+    try:
+        names = [name for name in os.listdir(incoming) if name == JOURNAL or name.startswith(JOURNAL + ".")]
+    except OSError:
+        return {}
+    for line in _lines(incoming, names):
+        parts = line.split("\t")
+        if len(parts) == 4 and parts[1].isdigit() and parts[2].isdigit():
+            ranges.setdefault(parts[0], set()).add((int(parts[1]), int(parts[2])))
+    sizes = {}
+    for name, rows in ranges.items():
+        if not os.path.isfile(os.path.join(incoming, name + ".partial")):
+            continue
+        end = total = 0
+        for offset, length in sorted(rows):
+            total += max(0, offset + length - max(end, offset))
+            end = max(end, offset + length)
+        sizes[name] = total
+    return sizes
+
+
+def read_proven(incoming):
+    """Returns {identity: sha256} of the files that the exchange has proven."""
+    proven = {}
+    for line in _lines(incoming, [PROVEN]):
+        parts = line.split("\t")
+        if len(parts) == 3 and len(parts[1]) == 64:
+            proven[parts[0]] = parts[1]
+    return proven
+
+
+def _lines(directory, names):
+    """Yields the whole lines of files of ours; a line without an end was cut off."""
+    for name in names:
+        try:
+            number = os.open(os.path.join(directory, name), os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError:
+            continue
+        with os.fdopen(number, "rb") as handle:
+            text = handle.read(LARGEST).decode("utf-8", "replace")
+        for line in text.split("\n")[:-1]:
+            yield line

@@ -104,20 +104,12 @@ import struct
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.mindie_process import born
 
 BACKLOG = 128
 PATIENCE = 1.0  # seconds for a peer to take the word and hang up
 LOCK_PAUSE = 0.5  # seconds between two looks at the lock
 NAME = "mindie-listen"  # of the process, by which a collection tells our sockets
-
-
-def born(pid):
-    """Returns when a process started, in the kernel's ticks, or None where there is none."""
-    try:
-        with open("/proc/%d/stat" % pid) as stream:
-            return int(stream.read().rpartition(")")[2].split()[19])
-    except (OSError, IndexError, ValueError):
-        return None
 
 
 def opened(address, ports):

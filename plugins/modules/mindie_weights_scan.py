@@ -70,9 +70,17 @@ model:
   returned: always
   type: dict
 incoming:
-  description: What an unfinished transfer left, by file, in bytes.
+  description: What an unfinished transfer left, by file, in bytes that arrived.
   returned: always
   type: dict
+reserved:
+  description: What those files take of the disk already, in bytes.
+  returned: always
+  type: dict
+cores:
+  description: Cores of the host.
+  returned: always
+  type: int
 disk:
   description: Path and available bytes of the disk that the directory is or would be on.
   returned: always
@@ -99,6 +107,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.mindie_weights_state import (
+    arrived_bytes,
     identity,
     incoming_directory,
     read_json,
@@ -324,14 +333,18 @@ def model_facts(root, sizes):
 
 
 def left_by_transfer(incoming):
-    """Returns ({name: bytes}, identities) of what an unfinished transfer left."""
-    sizes, identities = {}, set()
+    """Returns what an unfinished transfer left: ({name: bytes that arrived}, {name: bytes of the disk}, identities)."""
+    arrived, reserved, identities = arrived_bytes(incoming), {}, set()
     if os.path.isdir(incoming):
         for name, info, _reason in walk(incoming):
-            if info is not None:
-                sizes[name[: -len(".partial")] if name.endswith(".partial") else name] = info.st_size
-                identities.add(identity(info))
-    return sizes, identities
+            if info is None:
+                continue
+            identities.add(identity(info))
+            if name.endswith(".partial"):
+                reserved[name[: -len(".partial")]] = info.st_blocks * 512
+            else:
+                arrived[name] = reserved[name] = info.st_size
+    return arrived, reserved, identities
 
 
 def disk_of(path):
@@ -380,7 +393,7 @@ def scan(module):
                 raise ScanError("%s holds more than %d files: it is not a model directory" % (directory, MOST_FILES))
     proof = Proof(proof_path)
     incoming = incoming_directory(real)
-    left, left_identities = left_by_transfer(incoming)
+    left, reserved, left_identities = left_by_transfer(incoming)
     now = {name: identity(info) for name, info in infos.items()}
     seconds, hashed = 0.0, []
 
@@ -427,6 +440,8 @@ def scan(module):
         "seconds": round(seconds, 2),
         "model": proof.model["facts"],
         "incoming": left,
+        "reserved": reserved,
+        "cores": os.cpu_count() or 1,
         "disk": disk_of(incoming),
         "checksums": checksums,
         "manifest": read_json(manifest_path),

@@ -9,7 +9,6 @@ from mindie_deploy.errors import CheckFailedError
 from mindie_deploy.weights.manifest import FileEntry, Manifest, ManifestError, parse_checksums
 from mindie_deploy.weights.model import shown
 from mindie_deploy.weights.scan import FoundFile, Scan
-from mindie_deploy.weights.source import Source, SourceKind
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,7 @@ def host_plan(wanted: Iterable[FileEntry | FoundFile], scan: Scan, *, by_size: b
     # A transfer goes on where it was cut off; more than the file's size cannot be a part of it.
     reuse = sum(scan.incoming.get(file.name, 0) for file in fetch if scan.incoming.get(file.name, 0) <= file.size)
     total = sum(file.size for file in fetch)
+    taken = sum(min(file.size, scan.reserved.get(file.name, 0)) for file in fetch)
     return HostPlan(
         fetch=tuple(file.name for file in fetch),
         wrong=tuple(wrong),
@@ -73,7 +73,7 @@ def host_plan(wanted: Iterable[FileEntry | FoundFile], scan: Scan, *, by_size: b
         extra=tuple(sorted(set(scan.files) - {file.name for file in files})),
         fetch_bytes=total,
         reuse_bytes=reuse,
-        disk_needed=total - reuse,
+        disk_needed=total - taken,
         disk_available=scan.available_bytes,
         disk_path=scan.disk_path,
     )
@@ -159,51 +159,6 @@ def without_source_problem(plan: HostPlan, host: str, path: str) -> str | None:
     if missing:
         parts.append(f"{len(missing)} files are missing: {shown(missing)}")
     return f"{host}:{path}: {'; '.join(parts)}" if parts else None
-
-
-@dataclass(frozen=True)
-class Route:
-    """How one host gets what it lacks.
-
-    `push`: the controller sends it over Ansible's connection. `copy_from`: a directory on the host itself.
-    `fetch_from`: the name of the host that serves it over HTTP. All empty: it lacks nothing.
-    `serve`: the directory that this host serves to others, "" for none.
-    """
-
-    push: bool = False
-    copy_from: str = ""
-    fetch_from: str = ""
-    serve: str = ""
-
-
-def routes(source: Source, plans: Mapping[str, HostPlan], directories: Mapping[str, str]) -> dict[str, Route]:
-    """Returns the route of every host; `plans` in rank order, `directories` say where the model stands on each.
-
-    From the controller each byte leaves once: to the first host, unless some host is complete already; the others
-    take it from there.
-    """
-    hosts = list(plans)
-    lacking = [name for name in hosts if plans[name].fetch]
-    if not lacking:
-        return {name: Route() for name in hosts}
-    if source.kind is SourceKind.MOUNT:
-        return {name: Route(copy_from=source.path) if name in lacking else Route() for name in hosts}
-    if source.kind is SourceKind.HOST:
-        server, directory = source.host, source.path
-    else:
-        complete = [name for name in hosts if plans[name].complete]
-        server = (complete or lacking)[0]
-        directory = directories[server]
-    result = {name: Route(fetch_from=server) if name in lacking else Route() for name in hosts}
-    others = [name for name in lacking if name != server]
-    serve = directory if others else ""
-    if server not in lacking:
-        result[server] = Route(serve=serve)
-    elif source.kind is SourceKind.HOST:
-        result[server] = Route(copy_from=directory, serve=serve)
-    else:
-        result[server] = Route(push=True, serve=serve)
-    return result
 
 
 def size_text(size: int) -> str:

@@ -6,7 +6,7 @@ A host may be broken or worse: whatever does not fit raises ScanError instead of
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mindie_deploy.errors import MindieDeployError
 from mindie_deploy.weights.manifest import LARGEST_FILE, MOST_FILES, SHA256, Manifest, ManifestError
@@ -55,7 +55,10 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class Scan:
-    """One directory as a scan saw it. Sizes in bytes; `incoming` holds what an unfinished transfer left, by file."""
+    """One directory as a scan saw it. Sizes in bytes.
+
+    `incoming` holds what an unfinished transfer left, by file, `reserved` what those files take of the disk already.
+    """
 
     directory: str
     real_directory: str
@@ -69,6 +72,7 @@ class Scan:
     checksums: str | None
     remembered: Manifest | None
     remembered_path: str
+    reserved: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def unproven(self) -> tuple[str, ...]:
@@ -104,14 +108,18 @@ def read_scan(value: object) -> Scan:
         model=_model(result.get("model")),
         available_bytes=_count(disk.get("available_bytes"), "available_bytes"),
         disk_path=_text(disk.get("path"), "the disk's path"),
-        incoming={
-            _name(name): _count(size, "the size of a partial file")
-            for name, size in _mapping(result.get("incoming"), "incoming").items()
-        },
+        incoming=_sizes(result, "incoming"),
+        reserved=_sizes(result, "reserved"),
         checksums=checksums if isinstance(checksums, str) else None,
         remembered=remembered,
         remembered_path=_text(result.get("manifest_path"), "manifest_path"),
     )
+
+
+def _sizes(result: Mapping[object, object], key: str) -> dict[str, int]:
+    return {
+        _name(name): _count(size, "the size of a partial file") for name, size in _mapping(result.get(key), key).items()
+    }
 
 
 def _files(value: object) -> dict[str, FoundFile]:

@@ -13,10 +13,8 @@ from mindie_deploy.weights.model import ModelProblem, blocking, judge_model, sho
 from mindie_deploy.weights.names import is_shard
 from mindie_deploy.weights.plan import (
     HostPlan,
-    Route,
     host_plan,
     reference,
-    routes,
     size_text,
     source_problems,
     to_read,
@@ -78,7 +76,6 @@ class Decision:
 
     manifest: Manifest | None
     plan: HostPlan
-    route: Route
     files: int
     total_bytes: int
     note: bool
@@ -159,15 +156,12 @@ def decide(situation: Situation, *, nothing_read: bool = False) -> dict[str, Dec
     plans = {name: host_plan(wanted, scan, by_size=nothing_read) for name, scan in scans.items()}
     if source.kind is SourceKind.HOSTS:
         _refuse_differences(plans, scans)
-        ways = {name: Route() for name in scans}
     else:
         _refuse_small_disks(plans)
-        ways = routes(source, plans, {name: scan.directory for name, scan in scans.items()})
     return {
         name: Decision(
             manifest=manifest,
             plan=plans[name],
-            route=ways[name],
             files=len(wanted),
             total_bytes=sum(file.size for file in wanted),
             note=manifest is not None and plans[name].complete and scan.remembered != manifest,

@@ -1,0 +1,70 @@
+"""Progress of a reading or a transfer on one host: what a job wrote into its status file, as one line for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mindie_deploy.weights.plan import size_text
+
+# Names of other members that a line shows.
+SHOWN = 3
+
+
+def progress_line(host: str, doing: str, status: Mapping[str, Any], elapsed_s: float) -> dict[str, Any]:
+    """Returns one line of progress for the launcher, with `message` for people.
+
+    `status` comes from a host and is not believed to have any shape.
+    """
+    done, total, rate = (number(status.get(key)) for key in ("bytes_done", "bytes", "rate"))
+    return {
+        "host": host,
+        "state": str(status.get("state"))[:40],
+        "message": _message(doing, status, done, total, rate),
+        "elapsed_s": round(elapsed_s, 1),
+        "bytes": total,
+        "bytes_done": done,
+        "rate": rate,
+        "slowest": slowest(status),
+    }
+
+
+def _message(doing: str, status: Mapping[str, Any], done: int, total: int, rate: int) -> str:
+    if status.get("state") == "waiting":
+        return f"{doing}: waits for another transfer into the same directory"
+    if status.get("state") == "serving":
+        waits = [str(name)[:60] for name in status.get("waits_for") or []][:SHOWN]
+        return f"{doing}: everything is here; still needed by {', '.join(waits)}" if waits else f"{doing}: done"
+    percent = 100 * done // total if total else 0
+    message = f"{doing}: {percent} % of {size_text(total)}, {size_text(rate)}/s"
+    if rate and total > done:
+        message += f", {duration_text((total - done) / rate)} to go"
+    unreached = status.get("unreached")
+    if isinstance(unreached, Mapping) and unreached:
+        message += f"; not connected: {', '.join(sorted(str(name)[:60] for name in unreached)[:SHOWN])}"
+    trouble = status.get("source_trouble")
+    if isinstance(trouble, str) and trouble:
+        message += f"; {trouble[:300]}"
+    return message
+
+
+def slowest(status: Mapping[str, Any]) -> str:
+    """Returns the member that the host hears least from at the moment, "" with fewer than two to compare."""
+    peers = status.get("peers")
+    if not isinstance(peers, Mapping) or len(peers) < 2:
+        return ""
+    rates = {str(name): number(row.get("rate_in")) for name, row in peers.items() if isinstance(row, Mapping)}
+    return min(rates, key=lambda name: (rates[name], name)) if rates and max(rates.values()) else ""
+
+
+def number(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+
+
+def duration_text(seconds: float) -> str:
+    """Returns a duration as people read it: "42 s", "12 min", "3 h 05 min"."""
+    whole = int(seconds + 0.5)
+    if whole < 120:
+        return f"{whole} s"
+    minutes = whole // 60
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,411 @@
+#!/usr/bin/python
+# Copyright: the mindie-deploy authors
+# SPDX-License-Identifier: Apache-2.0
+"""Brings a model directory to one host: what is missing or wrong, proven before it appears at its place."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+module: mindie_weights_place
+short_description: Give the files of a model their place on a host, before and after they are brought
+description:
+  - Makes the hidden directory that files are brought into, beside the model directory, and removes from it what does
+    not belong there; gives the files their names in the model directory when all of them are there and proven.
+  - A directory that did not exist appears as a whole, by one rename. In one that exists files are renamed into place
+    one by one, the shards first, index and config.json last. Other files are left alone.
+  - Whether a file that stands there is right is taken from what mindie_weights_scan remembers, and whether one that was
+    brought is right from the proof that the exchange left beside it.
+options:
+  directory:
+    description: The model directory.
+    type: path
+    required: true
+  state_directory:
+    description: Where proofs, the manifest and the progress are kept, in C(weights/) below it.
+    type: path
+    required: true
+  manifest:
+    description: The wanted files, as C(files), a list of mappings with name, size (bytes) and sha256.
+    type: dict
+    required: true
+  state:
+    description:
+      - V(prepared) checks the disk, makes the hidden directory and says what it lacks. V(published) gives everything
+        its place. V(noted) only keeps the manifest for the next time.
+    type: str
+    choices: [prepared, published, noted]
+    required: true
+  owner:
+    description: Numeric user id of directories made.
+    type: int
+    default: 0
+  group:
+    description: Numeric group id of directories made.
+    type: int
+    default: 0
+  host:
+    description: How messages name this host; its own name when empty.
+    type: str
+    default: ""
+author:
+  - mindie-deploy
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Give the weights their place
+  mindie_weights_place:
+    state: published
+    directory: /data/models/DeepSeek-R1-BF16
+    state_directory: /var/lib/mindie-deploy
+    manifest: "{{ weights_planned.plan.manifest }}"
+"""
+
+RETURN = r"""
+placed:
+  description: Names of the files that got their place, or would in check mode.
+  returned: always
+  type: list
+  elements: str
+missing:
+  description: What is still lacking, with name, size and the bytes already there.
+  returned: always
+  type: list
+  elements: dict
+incoming:
+  description: The hidden directory.
+  returned: always
+  type: str
+"""
+
+import errno
+import fcntl
+import os
+import re
+import shutil
+import stat
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.mindie_weights_state import (
+    JOURNAL,
+    PROVEN,
+    arrived_bytes,
+    identity,
+    incoming_directory,
+    read_json,
+    read_proven,
+    state_paths,
+    write_json,
+)
+
+FILE_MODE = 0o640
+LOCK_PATIENCE_S = 5.0
+DIRECTORY_MODE = 0o750
+SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+MOST_FILES = 20000
+LARGEST_FILE = 1 << 50
+# These tell a reader that the shards are there, so they come last.
+LAST = ("model.safetensors.index.json", "config.json")
+
+
+def flush_directory(path):
+    """Makes renames in the directory survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_manifest(value):
+    """Returns {name: (size, sha256)} in the order of publishing. Raises PlaceError for what must not be believed."""
+    rows = value.get("files")
+    if not isinstance(rows, list) or not rows or len(rows) > MOST_FILES:
+        raise PlaceError("the manifest has no files, or too many")
+    files, folders = {}, set()
+    for row in rows:
+        row = row if isinstance(row, dict) else {}
+        name, size, digest = row.get("name"), row.get("size"), row.get("sha256")
+        parts = name.split("/") if isinstance(name, str) else []
+        if not parts or "\\" in name or not name.isprintable() or any(p in ("", "..") or p[0] == "." for p in parts):
+            raise PlaceError("the manifest names the file %r, which leads elsewhere or is hidden" % (name,))
+        if name in files:
+            raise PlaceError("the manifest names %r twice" % name)
+        if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= LARGEST_FILE:
+            raise PlaceError("the manifest gives %r the size %r" % (name, size))
+        if not isinstance(digest, str) or not SHA256.match(digest):
+            raise PlaceError("the manifest gives %r the sha256 %r" % (name, digest))
+        files[name] = (size, digest)
+        folders.update("/".join(parts[:depth]) for depth in range(1, len(parts)))
+    if folders & set(files):
+        raise PlaceError("the manifest names %r as a file and as a directory" % sorted(folders & set(files))[0])
+    weight = {name: index for index, name in enumerate(LAST, 2)}
+    return {
+        name: files[name]
+        for name in sorted(files, key=lambda n: (weight.get(n, 0 if n.endswith(".safetensors") else 1), n))
+    }
+
+
+class PlaceError(Exception):
+    """Ends the run; something to tell the operator without a traceback."""
+
+
+class Proof(object):
+    """sha256 by identity of the file, shared with mindie_weights_scan."""
+
+    def __init__(self, path):
+        self.path = path
+        self.stored = read_json(path) or {}
+        files = self.stored.get("files")
+        self.files = files if isinstance(files, dict) else {}
+
+    def of(self, path):
+        """Returns the sha256 of the file at path if it is proven and untouched, else None."""
+        try:
+            info = os.stat(path)
+        except OSError:
+            return None
+        return self.files.get(identity(info)) if stat.S_ISREG(info.st_mode) else None
+
+    def record(self, path, digest):
+        self.files[identity(os.stat(path))] = digest
+
+    def save(self):
+        self.stored["files"] = self.files
+        write_json(self.path, self.stored, 0o600)
+
+
+class Placing(object):
+    """One run into one directory."""
+
+    def __init__(self, parameters):
+        self.parameters = parameters
+        self.host = parameters["host"] or os.uname().nodename
+        self.directory = parameters["directory"].rstrip("/")
+        self.files = read_manifest(parameters["manifest"])
+        self.proof_path, self.manifest_path, _status_file = state_paths(parameters["state_directory"], self.directory)
+        self.placed = []
+        self.held = []
+        self.look()
+
+    def look(self):
+        """Finds out what is there."""
+        self.final = os.path.realpath(self.directory)
+        if os.path.exists(self.final) and not os.path.isdir(self.final):
+            raise PlaceError("%s on %s is not a directory" % (self.directory, self.host))
+        self.incoming = incoming_directory(self.final)
+        self.proof = Proof(self.proof_path)
+        self.proof.files.update(read_proven(self.incoming))
+        self.lacking = [n for n in self.files if self.proof.of(os.path.join(self.final, n)) != self.files[n][1]]
+        self.missing = [n for n in self.lacking if self.proof.of(os.path.join(self.incoming, n)) != self.files[n][1]]
+
+    def partial(self, name):
+        return os.path.join(self.incoming, name + ".partial")
+
+    def reserved(self, name):
+        """Bytes of the disk that a missing file has already."""
+        try:
+            info = os.lstat(self.partial(name))
+        except OSError:
+            return 0
+        return min(self.files[name][0], info.st_blocks * 512) if stat.S_ISREG(info.st_mode) else 0
+
+    def check_disk(self):
+        """Raises PlaceError when what is missing does not fit."""
+        needed = sum(self.files[name][0] - self.reserved(name) for name in self.missing)
+        path = self.incoming
+        while not os.path.isdir(path) and path != "/":
+            path = os.path.dirname(path)
+        usage = os.statvfs(path)
+        free = usage.f_bavail * usage.f_frsize
+        if needed > free:
+            raise PlaceError(
+                "the disk of %s on %s has %d bytes free and the weights need %d more; nothing was copied"
+                % (path, self.host, free, needed)
+            )
+
+    def take(self):
+        """Takes the hidden directory for this run, however long; the kernel lets go of it when this process ends."""
+        os.makedirs(os.path.dirname(self.incoming), mode=0o755, exist_ok=True)
+        if not os.path.isdir(self.incoming):
+            os.makedirs(self.incoming, mode=0o700, exist_ok=True)
+        until = time.monotonic() + LOCK_PATIENCE_S
+        self.held.append(os.open(self.incoming, os.O_RDONLY | os.O_DIRECTORY))
+        while not self.locked():
+            if time.monotonic() > until:
+                raise PlaceError("another transfer into %s is running on %s" % (self.directory, self.host))
+            time.sleep(0.1)
+
+    def locked(self):
+        try:
+            fcntl.flock(self.held[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                return False
+            if error.errno not in (errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP):
+                raise
+            # NFS locks no directories; the lock of the deployment keeps our own runs apart.
+        return True
+
+    def release(self):
+        while self.held:
+            os.close(self.held.pop())
+
+    def prepare(self):
+        """Removes what does not belong to this manifest; a whole file whose proof is lost is proven again."""
+        keep = {os.path.join(self.incoming, name) for name in os.listdir(self.incoming) if is_note(name)}
+        for name in self.lacking:
+            ready, partial = os.path.join(self.incoming, name), self.partial(name)
+            if name in self.missing and os.path.lexists(ready):
+                os.rename(ready, partial)
+            if os.path.isfile(partial) and os.path.getsize(partial) > self.files[name][0]:
+                os.unlink(partial)
+            keep.add(partial if name in self.missing else ready)
+        for folder, _folders, names in os.walk(self.incoming):
+            for name in names:
+                path = os.path.join(folder, name)
+                if path not in keep or os.path.islink(path):
+                    os.unlink(path)
+        self.proof.save()
+
+    def publish(self):
+        """Gives the proven files their place."""
+        self.proof.save()
+        if not self.lacking:
+            shutil.rmtree(self.incoming)
+            return
+        for name in os.listdir(self.incoming):
+            if is_note(name):
+                os.unlink(os.path.join(self.incoming, name))
+        for folder, _folders, _names in os.walk(self.incoming, topdown=False):
+            os.chmod(folder, DIRECTORY_MODE)
+            if os.geteuid() == 0:
+                os.chown(folder, self.parameters["owner"], self.parameters["group"])
+            flush_directory(folder)
+        parent = os.path.dirname(self.final)
+        if not os.path.isdir(self.final) or not os.listdir(self.final):
+            os.rename(self.incoming, self.final)
+            flush_directory(parent)
+            return
+        folders = set()
+        for name in self.lacking:
+            target = os.path.join(self.final, name)
+            if os.path.isdir(target):
+                raise PlaceError("%s on %s is a directory where a file should be" % (target, self.host))
+            folder = os.path.dirname(target)
+            if not os.path.isdir(folder):
+                os.makedirs(folder, mode=DIRECTORY_MODE, exist_ok=True)
+            if name in LAST:
+                for one in folders:
+                    flush_directory(one)
+            os.rename(os.path.join(self.incoming, name), target)
+            self.proof.record(target, self.files[name][1])
+            folders.add(folder)
+        for one in folders:
+            flush_directory(one)
+        self.proof.save()
+        shutil.rmtree(self.incoming)
+
+    def remember_manifest(self):
+        """Keeps the manifest beside the proof; returns whether it was another one."""
+        manifest = self.parameters["manifest"]
+        if read_json(self.manifest_path) == manifest:
+            return False
+        write_json(self.manifest_path, manifest, FILE_MODE)
+        return True
+
+    def result(self, changed):
+        arrived = arrived_bytes(self.incoming)
+        return {
+            "changed": changed,
+            "placed": sorted(self.placed),
+            "missing": [
+                {"name": name, "size": self.files[name][0], "have": arrived.get(name, 0)}
+                for name in sorted(self.missing)
+            ],
+            "incoming": self.incoming,
+        }
+
+
+def is_note(name):
+    """Whether a file of the hidden directory is what the exchange keeps about the others."""
+    return name in (JOURNAL, PROVEN) or name.startswith(JOURNAL + ".")
+
+
+def would(placing):
+    """What a real run would do."""
+    changed = bool(placing.lacking) or read_json(placing.manifest_path) != placing.parameters["manifest"]
+    placing.placed = list(placing.lacking)
+    result = placing.result(changed)
+    if placing.lacking:
+        lines = "".join("%s %d bytes\n" % (name, placing.files[name][0]) for name in sorted(placing.lacking))
+        header = "%s on %s" % (placing.directory, placing.host)
+        result["diff"] = {"before_header": header, "after_header": header, "before": "", "after": lines}
+    return result
+
+
+def run(module):
+    placing = Placing(module.params)
+    state = module.params["state"]
+    if state == "noted":
+        same = read_json(placing.manifest_path) == module.params["manifest"]
+        return placing.result(not same if module.check_mode else placing.remember_manifest())
+    if module.check_mode:
+        placing.check_disk()
+        return would(placing)
+    if not placing.lacking and not os.path.isdir(placing.incoming):
+        return placing.result(placing.remember_manifest() if state == "published" else False)
+    if state == "prepared":
+        placing.check_disk()
+    try:
+        placing.take()
+        placing.look()
+        if state == "prepared":
+            placing.prepare()
+            return placing.result(False)
+        return publish(placing)
+    finally:
+        placing.release()
+
+
+def publish(placing):
+    if placing.missing:
+        raise PlaceError(
+            "%d files did not arrive on %s, such as %s" % (len(placing.missing), placing.host, placing.missing[0])
+        )
+    placing.placed = list(placing.lacking)
+    placing.publish()
+    return placing.result(placing.remember_manifest() or bool(placing.placed))
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "directory": {"type": "path", "required": True},
+            "state_directory": {"type": "path", "required": True},
+            "manifest": {"type": "dict", "required": True},
+            "state": {"type": "str", "choices": ["prepared", "published", "noted"], "required": True},
+            "owner": {"type": "int", "default": 0},
+            "group": {"type": "int", "default": 0},
+            "host": {"type": "str", "default": ""},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        module.exit_json(**run(module))
+    except PlaceError as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        where = error.filename or module.params["directory"]
+        module.fail_json(msg="%s: %s" % (where, error.strerror or error))
+
+
+if __name__ == "__main__":
+    main()
