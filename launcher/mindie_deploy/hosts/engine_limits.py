@@ -10,8 +10,9 @@ from mindie_deploy.hosts.facts import Reading, Unknown
 from mindie_deploy.hosts.facts_surroundings import UNLIMITED
 from mindie_deploy.hosts.text import assignments, lines_of
 
-# The kernel's words in /proc/PID/limits, and the engine's for the same.
-WORDS = {"Max open files": "nofile", "Max processes": "nproc", "Max locked memory": "memlock"}
+# The kernel's words in /proc/PID/limits, and the engine's for the same. What a check judges, and no more: the memory
+# that HCCL registers is the NPU's, so that a limit of locked memory, small by default, says nothing of a launch.
+WORDS = {"Max open files": "nofile", "Max processes": "nproc"}
 ROW = re.compile(r"(?P<words>Max [a-z ]+?) {2,}(?P<soft>\d{1,18}|unlimited) +(?P<hard>\d{1,18}|unlimited)\b", re.ASCII)
 FLAG = re.compile(
     r'--default-ulimit[= ]"?(?P<name>[a-z]{1,16})=(?P<soft>-?\d{1,18})(?::(?P<hard>-?\d{1,18}))?', re.ASCII
