@@ -46,7 +46,15 @@ class ActionModule(ActionBase):
         result["settings"] = settings.model_dump(mode="json")
         result["member"] = {"container": container_name(settings), "directory": deployment_directory(settings)}
         result["run"] = self._run_of(task_vars)
-        result["hosts"] = [{"name": host.name, "address": host.address, "rank": host.rank} for host in hosts]
+        result["hosts"] = [
+            {
+                "name": host.name,
+                "address": host.address,
+                "rank": host.rank,
+                "weights_address": host.weights_address or host.address,
+            }
+            for host in hosts
+        ]
         return result
 
     @staticmethod

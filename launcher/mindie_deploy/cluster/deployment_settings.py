@@ -7,15 +7,12 @@ from typing import ClassVar, Literal
 
 from pydantic import field_validator
 
-from mindie_deploy.cluster.paths import host_path, own_directory
-from mindie_deploy.cluster.schema import SettingGroup, setting
-from mindie_deploy.cluster.web import proxy_address, web_address
-from mindie_deploy.cluster.weights_source import FORMS, REVISION, weights_source
+from mindie_deploy.cluster.paths import own_directory
+from mindie_deploy.cluster.schema import SettingGroup, match, setting
 
 DEPLOYMENT = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 MODEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,254}[A-Za-z0-9])?")
 IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._:/-]*(@sha256:[0-9a-f]{64})?")
-HUB_TOKEN = re.compile(r"[!-~]{4,1024}")
 USER = re.compile(r"[0-9]{1,10}:[0-9]{1,10}")
 
 
@@ -40,103 +37,21 @@ class DeploymentSettings(SettingGroup):
         why="NPUs of the A2 generation have no FP8: the BF16 copy is needed, about 1.37 TB",
         accepts="an absolute path of letters, digits and _ . / - (MindIE refuses others)",
     )
-    weights_source: str = setting(
-        "",
-        "Where `sync` copies the weights from; empty: they are already on every host. What is on the web comes into "
-        "the cluster once, a part to each host; a directory there must have a SHA256SUMS file.",
-        accepts=FORMS,
-        example="controller:/data/models/DeepSeek-R1-BF16",
-    )
-    weights_revision: str = setting(
-        "",
-        "Which state of a hub's repository: a branch, a tag or a commit. A branch is looked up once, at the beginning "
-        'of a sync, and the commit is used from then on. Empty: the hub\'s own default ("main", "master").',
-        accepts='"" or up to 200 of letters, digits and . _ / -',
-        example="56d4cbbb4d29f4355bab4b9a39ccb717a14ad5ad",
-    )
-    weights_hub_endpoint: str = setting(
-        "",
-        "Address of the hub or of a mirror that speaks its API. Empty: the hub's own.",
-        accepts='"" or an address such as "https://hf-mirror.com"',
-        example="https://hf-mirror.com",
-    )
-    weights_hub_token: str = setting(
-        "",
-        "Token for a hub's private repositories; put it into a vault. It is sent to the hub alone, by https, and is in "
-        "no log or record.",
-        accepts='"" or 4 to 1024 visible ASCII characters',
-        example='"{{ vault_hub_token }}"',
-        secret=True,
-    )
-    weights_proxy: str = setting(
-        "",
-        "Proxy between all machines and the hub or web server, also for https. Empty: none; the environment is not "
-        "asked.",
-        accepts='"" or "http://host:port"; a login may stand before the host',
-        example="http://proxy.example:3128",
-        secret=True,
-    )
-    weights_hub_ca_file: str = setting(
-        "",
-        "File with further CA certificates (PEM) for the hub, at the same path on the controller and on every host.",
-        accepts='"" or an absolute path of letters, digits and _ . / -',
-        example="/etc/pki/ca-trust/source/anchors/company.pem",
-    )
-    weights_port: int = setting(
-        11200,
-        "TCP port on the source host while weights are copied; it is closed afterwards.",
-        ge=1024,
-        le=65535,
-        why="free on a MindIE host: outside of MindIE's ports (1025 to 1027, 1120, 1121) and of the kernel's random "
-        "ones (from 32768)",
-    )
 
     @field_validator("deployment")
     @classmethod
     def _deployment(cls, value: str) -> str:
-        return _match(DEPLOYMENT, value, cls, "deployment")
+        return match(DEPLOYMENT, value, cls, "deployment")
 
     @field_validator("model_name")
     @classmethod
     def _model_name(cls, value: str) -> str:
-        return _match(MODEL_NAME, value, cls, "model_name")
+        return match(MODEL_NAME, value, cls, "model_name")
 
     @field_validator("model_path")
     @classmethod
     def _model_path(cls, value: str) -> str:
         return own_directory(value)
-
-    @field_validator("weights_source")
-    @classmethod
-    def _weights_source(cls, value: str) -> str:
-        return weights_source(value)
-
-    @field_validator("weights_revision")
-    @classmethod
-    def _weights_revision(cls, value: str) -> str:
-        if ".." in value:
-            raise ValueError('may not hold ".."')
-        return value and _match(REVISION, value, cls, "weights_revision")
-
-    @field_validator("weights_hub_endpoint")
-    @classmethod
-    def _weights_hub_endpoint(cls, value: str) -> str:
-        return value and web_address(value)
-
-    @field_validator("weights_hub_token")
-    @classmethod
-    def _weights_hub_token(cls, value: str) -> str:
-        return value and _match(HUB_TOKEN, value, cls, "weights_hub_token")
-
-    @field_validator("weights_proxy")
-    @classmethod
-    def _weights_proxy(cls, value: str) -> str:
-        return value and proxy_address(value)
-
-    @field_validator("weights_hub_ca_file")
-    @classmethod
-    def _weights_hub_ca_file(cls, value: str) -> str:
-        return value and host_path(value)
 
 
 class ImageSettings(SettingGroup):
@@ -178,7 +93,7 @@ class ImageSettings(SettingGroup):
     @field_validator("image")
     @classmethod
     def _image(cls, value: str) -> str:
-        return _match(IMAGE, value, cls, "image")
+        return match(IMAGE, value, cls, "image")
 
     @field_validator("image_archive")
     @classmethod
@@ -195,12 +110,4 @@ class ImageSettings(SettingGroup):
     @field_validator("container_user")
     @classmethod
     def _container_user(cls, value: str) -> str:
-        return _match(USER, value, cls, "container_user")
-
-
-def _match(pattern: re.Pattern[str], value: str, group: type[SettingGroup], name: str) -> str:
-    """Returns value if it fits; raises ValueError with the words of the setting's `accepts`."""
-    if not pattern.fullmatch(value):
-        extra = group.model_fields[name].json_schema_extra
-        raise ValueError(f"must be {extra['accepts'] if isinstance(extra, dict) else pattern.pattern}")
-    return value
+        return match(USER, value, cls, "container_user")

@@ -8,14 +8,20 @@ from dataclasses import dataclass
 
 from mindie_deploy.errors import UsageError
 
+WEIGHTS_ADDRESS = "mindie_weights_address"
+
 
 @dataclass(frozen=True)
 class Host:
-    """One host. `address` is its IP address as the other hosts reach it, `rank` its place: 0 is the leader."""
+    """One host. `address` is its IP address as the other hosts reach it, `rank` its place: 0 is the leader.
+
+    `weights_address`: its address in the network that weights are copied over; "" where it is `address`.
+    """
 
     name: str
     address: str
     rank: int
+    weights_address: str = ""
 
     @property
     def is_leader(self) -> bool:
@@ -31,8 +37,8 @@ def hosts_in_rank_order(names: Sequence[str], variables: Mapping[str, Mapping[st
     """Returns the hosts in the order of `names`, the inventory's order.
 
     The address is `mindie_host_address`, else `ansible_host`, else the name, whichever is set first; it must be an IP
-    address, because MindIE's rank table takes no names. Raises HostsError for no hosts, a host named twice, an address
-    that is none, and one address for two hosts.
+    address, because MindIE's rank table takes no names. The address for the weights is `mindie_weights_address`, if it
+    is set. Raises HostsError for no hosts, a host named twice, an address that is none, and one address for two hosts.
     """
     if not names:
         raise HostsError("no hosts: the group `mindie` is empty", "list the hosts in rank order in the inventory")
@@ -48,7 +54,7 @@ def hosts_in_rank_order(names: Sequence[str], variables: Mapping[str, Mapping[st
                 "correct ansible_host or mindie_host_address in the inventory",
             )
         holder[address] = name
-        hosts.append(Host(name, address, rank))
+        hosts.append(Host(name, address, rank, _weights_address(name, variables.get(name, {}))))
     if len({ipaddress.ip_address(host.address).version for host in hosts}) > 1:
         told = ", ".join(f"{host.name} {host.address}" for host in hosts)
         raise HostsError(f"IPv4 and IPv6 addresses are mixed: {told}", "give all hosts addresses of one family")
@@ -64,8 +70,14 @@ def _address(name: str, variables: Mapping[str, object]) -> str:
     return _checked(name, "its name", name)
 
 
+def _weights_address(name: str, variables: Mapping[str, object]) -> str:
+    value = variables.get(WEIGHTS_ADDRESS)
+    return "" if value is None or value == "" else _checked(name, WEIGHTS_ADDRESS, str(value))
+
+
 def _checked(name: str, key: str, text: str) -> str:
-    remedy = f"set mindie_host_address of {name} to the IP address that the other hosts reach it by"
+    setting = WEIGHTS_ADDRESS if key == WEIGHTS_ADDRESS else "mindie_host_address"
+    remedy = f"set {setting} of {name} to the IP address that the other hosts reach it by"
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

@@ -6,6 +6,7 @@ the rule), the commented inventory (see reference.py) and the command line.
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin
@@ -107,3 +108,11 @@ def _choice(value: object) -> str:
 def join(words: Sequence[str]) -> str:
     """Joins words as in a sentence: "a, b and c"."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+
+
+def match(pattern: re.Pattern[str], value: str, group: type[SettingGroup], name: str) -> str:
+    """Returns value if it fits; raises ValueError with the words of the setting's `accepts`."""
+    if not pattern.fullmatch(value):
+        extra = group.model_fields[name].json_schema_extra
+        raise ValueError(f"must be {extra['accepts'] if isinstance(extra, dict) else pattern.pattern}")
+    return value

@@ -28,6 +28,7 @@ from mindie_deploy.cluster.serving_settings import (
     ServerSettings,
     TokenSettings,
 )
+from mindie_deploy.cluster.weights_settings import WeightsSettings
 from mindie_deploy.plain import plain
 
 __all__ = ["GROUPS", "HOST_VARIABLES", "INTERNAL_VARIABLES", "SettingProblem", "Settings", "SettingsError"]
@@ -39,10 +40,11 @@ INTERNAL_VARIABLES = frozenset(
 )
 INTERNAL_PREFIX = "mindie_deploy_"
 # Variables that may differ from host to host.
-HOST_VARIABLES = frozenset({"mindie_host_address"})
+HOST_VARIABLES = frozenset({"mindie_host_address", "mindie_weights_address"})
 
 GROUPS: tuple[type[SettingGroup], ...] = (
     DeploymentSettings,
+    WeightsSettings,
     ImageSettings,
     HardwareSettings,
     ParallelSettings,
@@ -60,6 +62,7 @@ GROUPS: tuple[type[SettingGroup], ...] = (
 
 class Settings(
     DeploymentSettings,
+    WeightsSettings,
     ImageSettings,
     HardwareSettings,
     ParallelSettings,
