@@ -14,6 +14,7 @@ from ansible.utils.display import Display
 from mindie_deploy.errors import MindieDeployError
 from mindie_deploy.plain import plain
 from mindie_deploy.weights.plan import size_text
+from mindie_deploy.weights.remembered import SOURCE, asked_for
 from mindie_deploy.weights.scan import ScanError, read_scan
 from mindie_deploy.weights.source import SourceKind, parse_source
 from mindie_deploy.weights.sync import Situation, decide, survey
@@ -56,6 +57,8 @@ class ActionModule(ActionBase):
         source_scan = None
         if source.kind is SourceKind.HOST and source.path == scans[source.host].directory:
             source_scan = scans[source.host]
+        elif source.kind.on_the_web:
+            source_scan = scanned(task_vars, "weights_hub_seen", "weights_hub_seen", source.label)
         elif source.kind is not SourceKind.HOSTS:
             source_scan = scanned(task_vars, "weights_source_read", "weights_source_seen", source.label)
         return Situation(source, source_scan, scans, bool(arguments.get("accept_changed_source")))
@@ -76,7 +79,7 @@ class ActionModule(ActionBase):
             "files": mine.files,
             "total_bytes": mine.total_bytes,
             "digest": mine.manifest.digest if mine.manifest else None,
-            "manifest": mine.manifest.to_dict() if mine.manifest else None,
+            "manifest": kept(mine.manifest, plain(task_vars["mindie_settings"])) if mine.manifest else None,
             "note": mine.note,
             "note_source": mine.note_source,
             "transfer": any(decision.plan.fetch for decision in decisions.values()),
@@ -108,6 +111,11 @@ def scanned(variables, newer, older, name):
         if "files" in value:
             return read_scan(value)
     raise ScanError(f"{name} was not looked at: {value.get('msg') or 'no scan was registered'}")
+
+
+def kept(manifest, settings):
+    """Returns the manifest as hosts keep it, with where it came from."""
+    return {**manifest.to_dict(), SOURCE: asked_for(settings["weights_source"], settings["weights_revision"])}
 
 
 def diff(directory, decision):

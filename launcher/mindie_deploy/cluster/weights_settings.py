@@ -62,6 +62,12 @@ class WeightsSettings(SettingGroup):
         accepts='"" or an absolute path of letters, digits and _ . / -',
         example="/etc/pki/ca-trust/source/anchors/company.pem",
     )
+    weights_hub_hosts: list[str] = setting(
+        [],
+        "Hosts that may reach the hub or web server; empty: all. Each of them reads a part.",
+        accepts="names of hosts as in the inventory",
+        example='["atlas-01"]',
+    )
     weights_port: int = setting(
         11200,
         "TCP port on every host while weights are copied; it is closed afterwards.",
