@@ -6,7 +6,7 @@ import pytest
 
 from mindie_deploy.cluster.problems import SettingsError
 from mindie_deploy.cluster.secret_names import is_secret_name
-from mindie_deploy.cluster.settings import Settings
+from mindie_deploy.cluster.settings import Settings, with_secrets
 from mindie_deploy.runs.redaction import secrets_of
 
 TOKEN = "hf_do-not-show"
@@ -96,6 +96,16 @@ def test_secrets_are_in_no_dump_and_no_message() -> None:
         Settings.from_host_variables({"a": {"mindie_weights_hub_token": TOKEN}, "b": {}})
     assert TOKEN not in str(caught.value)
     assert "must be the same on all hosts" in str(caught.value)
+
+
+def test_who_needs_them_takes_them_from_the_variables() -> None:
+    variables = {"mindie_weights_hub_token": TOKEN, "mindie_port": 1025, "ansible_host": "192.0.2.1"}
+    dumped = Settings.from_variables(variables).model_dump(mode="json")
+    assert with_secrets(dumped, variables) == {**dumped, "weights_hub_token": TOKEN, "weights_proxy": ""}
+    assert with_secrets(dumped, {})["weights_hub_token"] == ""
+    with pytest.raises(SettingsError) as caught:
+        with_secrets(dumped, {"mindie_weights_hub_token": TOKEN + " x"})
+    assert TOKEN not in str(caught.value)
 
 
 def test_runs_hide_them() -> None:

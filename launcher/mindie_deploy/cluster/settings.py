@@ -138,6 +138,17 @@ class Settings(
         return {PREFIX + name: value for name, value in self.model_dump().items()}
 
 
+def with_secrets(dumped: Mapping[str, object], variables: Mapping[str, object]) -> dict[str, object]:
+    """Returns a dump of settings with the secret ones, which no dump has, from the variables (templated) of a host.
+
+    What is returned goes into no result and no record. Raises SettingsError for a secret that breaks its rule.
+    """
+    names = [name for name, field in Settings.model_fields.items() if field.exclude]
+    given = {PREFIX + name: variables[PREFIX + name] for name in names if PREFIX + name in variables}
+    settings = Settings.from_variables(given)
+    return {**dumped, **{name: getattr(settings, name) for name in names}}
+
+
 def _internal(name: str) -> bool:
     return name in INTERNAL_VARIABLES or name in HOST_VARIABLES or name.startswith(INTERNAL_PREFIX)
 
