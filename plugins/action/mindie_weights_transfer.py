@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Action mindie_weights_transfer: the steps of a weights exchange on one member.
 
-`step: way` returns the command that reaches this host's port through Ansible's own ssh connection, for a controller
-whose packets do not get there otherwise. `step: start` starts the agent of a member; `step: wait` waits until this
-host has everything, shows its progress, and starts an agent again that was killed.
+`step: secrets` makes, once for all, what only members know. `step: way` returns the command that reaches this host's
+port through Ansible's own ssh connection, for a controller whose packets do not get there otherwise. `step: start`
+starts the agent of a member; `step: wait` waits until this host has everything, shows its progress, and starts an agent
+again that was killed.
 
 All read what earlier tasks registered on every host: weights_seen and weights_prepared (the directory), weights_planned
-(what it lacks), weights_way, and the fact weights_secret.
+(what it lacks), weights_way and weights_secrets.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from mindie_deploy.errors import MindieDeployError
 from mindie_deploy.plain import plain
 from mindie_deploy.weights.exchange import CONTROLLER, Exchange, Participant, Place, agent_archive
 from mindie_deploy.weights.manifest import Manifest
+from mindie_deploy.weights.origin import origin_of
 from mindie_deploy.weights.progress import number, progress_line
+from mindie_deploy.weights.run_secrets import new_certificate, new_secret
 from mindie_deploy.weights.source import SourceKind, parse_source
 
 display = Display()
@@ -35,6 +38,7 @@ LOST_AFTER_S = 300.0
 SILENT_AFTER_S = 10.0
 NO_PROGRESS_S = 600.0
 MOST_RESTARTS = 5
+MIB = 1024 * 1024
 SLOWEST_LOOK_S = 3.0
 SHOW_EVERY_S = 5.0
 
@@ -57,6 +61,8 @@ class ActionModule(ActionBase):
         try:
             if self._arguments["step"] == "way":
                 return {**result, "changed": False, "command": self._way()}
+            if self._arguments["step"] == "secrets":
+                return {**result, "changed": False, **self._secrets()}
             if self._arguments["step"] == "start":
                 return {**result, **self._start()}
             return {**result, **self._wait()}
@@ -79,10 +85,15 @@ class ActionModule(ActionBase):
         )
         return [word.decode() if isinstance(word, bytes) else str(word) for word in words]
 
+    def _secrets(self):
+        encrypt = plain(self._vars["mindie_settings"])["weights_encrypt"]
+        lifetime = float(self._arguments["time_limit"])
+        return {"secret": new_secret(), "tls": new_certificate(lifetime) if encrypt else None}
+
     # the plan
 
     def _addresses(self):
-        return {host["name"]: host["address"] for host in plain(self._vars["mindie_hosts"])}
+        return {host["name"]: host["weights_address"] for host in plain(self._vars["mindie_hosts"])}
 
     def _port(self):
         return int(self._vars["mindie_settings"]["weights_port"])
@@ -96,6 +107,7 @@ class ActionModule(ActionBase):
         source = parse_source(settings["weights_source"])
         known = {name: plain(self._of(name)) for name in self._hosts()}
         manifest = Manifest.from_dict(next(iter(known.values()))["plan"]["manifest"])
+        secrets = plain(self._vars["weights_secrets"])
         addresses = self._addresses()
         participants = [self._participant(name, addresses[name], row, manifest) for name, row in known.items()]
         if source.kind is SourceKind.CONTROLLER:
@@ -105,9 +117,11 @@ class ActionModule(ActionBase):
             manifest=manifest,
             participants=tuple(participants),
             port=self._port(),
-            secret=str(self._vars["weights_secret"]),
+            secret=str(secrets["secret"]),
+            rate_limit=int(settings["weights_rate_limit"]) * MIB,
             lifetime=int(self._arguments["time_limit"]),
-            origin=origin(source, lacking),
+            origin=origin_of(source, lacking, plain(self._vars.get("weights_hub_seen") or {}), settings),
+            tls=secrets["tls"],
         )
 
     def _of(self, name):
@@ -251,12 +265,3 @@ class ActionModule(ActionBase):
         except (ValueError, IndexError):
             return {}, 0.0
         return (status, age) if isinstance(status, dict) else ({}, 0.0)
-
-
-def origin(source, lacking):
-    """Returns what members read from outside of the exchange: a mount together, a host its own other directory."""
-    if source.kind is SourceKind.MOUNT and lacking:
-        return {"kind": "directory", "path": source.path, "members": lacking}
-    if source.kind is SourceKind.HOST and source.host in lacking:
-        return {"kind": "directory", "path": source.path, "members": [source.host]}
-    return None
