@@ -12,6 +12,7 @@ from dataclasses import replace
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from mindie_deploy.cluster.settings import with_secrets
 from mindie_deploy.errors import MindieDeployError
 from mindie_deploy.plain import plain
 from mindie_deploy.remote.hub_client import HubClient
@@ -33,7 +34,9 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        settings = plain(task_vars["mindie_settings"])
+        settings = with_secrets(
+            plain(task_vars["mindie_settings"]), task_vars["hostvars"][task_vars["inventory_hostname"]]
+        )
         asked = asked_for(settings["weights_source"], settings["weights_revision"])
         try:
             if not plain(self._task.args).get("look_again"):
