@@ -146,11 +146,12 @@ def test_the_ports_of_the_leader() -> None:
 def test_the_port_of_the_weights_is_tried_where_they_have_to_be_copied() -> None:
     empty = cluster(3, host2=healthy_host("host2", 1, weights=weights({})))
     tried = asked(empty, "ports", weights_source="host:host3:/r1")
+    names = ("host1", "host2", "host3")
     assert {(one["from"], one["peer"]) for one in tried if one["setting"] == "mindie_weights_port"} == {
-        ("host1", "host3"),
-        ("host2", "host3"),
+        (one, other) for one in names for other in names if one != other
     }
     assert "host3" not in {one["peer"] for one in leaders(cluster(3), weights_source="host:host3:/r1")}
+    assert "host3" not in {one["peer"] for one in leaders(empty)}
     some = cluster(3, host2=healthy_host("host2", 1, weights=weights(model_files(without=(SHARDS[5],)))))
     assert "host3" in {one["peer"] for one in leaders(some, weights_source="host:host3:/r1")}
 

@@ -279,7 +279,8 @@ def test_the_port_of_a_transfer_counts_only_where_something_is_copied() -> None:
 
     assert only(judged(copying, weights_source="host:host2:/data/r1")).where == "host2"
     assert judged(cluster(host2=source), weights_source="host:host2:/data/r1").verdict == "ok"
-    assert judged(copying, weights_source="controller:/data/r1").verdict == "ok"
+    assert only(judged(copying, weights_source="controller:/data/r1")).where == "host2"
+    assert judged(copying, weights_source="").verdict != "ok"  # the weights are missing, not the port
 
 
 @pytest.mark.parametrize(

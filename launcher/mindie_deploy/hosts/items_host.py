@@ -38,10 +38,11 @@ CONTAINERS_SCRIPT = (
     '[ -z "$ids" ] || exec "$0" inspect --type container --format "$1" $ids'
 )
 ROOT_FORMATS = {"docker": "{{.DockerRootDir}}", "podman": "{{.Store.GraphRoot}}"}
-# What mindie_listen calls its process, and the sockets of such processes: a check's own listener is in nobody's way.
-LISTENER_NAME = "mindie-listen"
+# What mindie_listen and the agent of the weights exchange call their processes, and the sockets of such processes: what
+# a check listens on is in nobody's way, and what a broken sync left the next one ends.
+LISTENER_NAMES = "mindie-(listen|exchange)"
 LISTENERS_SCRIPT = (
-    'for comm in $(grep -lsx "$0" /proc/[0-9]*/comm); do ls -l "${comm%comm}fd"; done 2>/dev/null | '
+    'for comm in $(grep -lsxE "$0" /proc/[0-9]*/comm); do ls -l "${comm%comm}fd"; done 2>/dev/null | '
     "grep -o 'socket:\\[[0-9]*\\]'; true"
 )
 DISK_SCRIPT = 'root=$("$0" info --format "$1") && [ -n "$root" ] && exec df -PTk -- "$root"'
@@ -91,7 +92,7 @@ def system_items() -> list[Item]:
         {"key": "addresses/4", "file": "/proc/net/fib_trie", "lines": local, "limit": ROUTES_LIMIT},
         {"key": "addresses/6", "file": "/proc/net/if_inet6"},
         {"key": "interfaces", "command": ["ip", "-o", "address", "show"], "timeout": 10},
-        {"key": "listeners", "command": ["sh", "-c", LISTENERS_SCRIPT, LISTENER_NAME], "timeout": 10},
+        {"key": "listeners", "command": ["sh", "-c", LISTENERS_SCRIPT, LISTENER_NAMES], "timeout": 10},
         {"key": "ports/4", "file": "/proc/net/tcp", "lines": listening},
         {"key": "ports/6", "file": "/proc/net/tcp6", "lines": listening},
     ]

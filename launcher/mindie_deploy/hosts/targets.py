@@ -111,9 +111,8 @@ def _wanted(host: Host, hosts: Sequence[Host], facts: Mapping[str, HostFacts], s
         if settings.backend_type == "torch" or settings.pipeline_parallel_size > 1:
             wanted["mindie_master_port"] = settings.master_port
         wanted["mindie_port"] = settings.port
-    kind, _, rest = settings.weights_source.partition(":")
-    lacking = any(not _has_weights(facts[other.name]) for other in hosts)
-    if kind == "host" and rest.partition(":")[0] == host.name and lacking:
+    # All members of an exchange call one another.
+    if settings.weights_source and any(not _has_weights(facts[other.name]) for other in hosts):
         wanted["mindie_weights_port"] = settings.weights_port
     return wanted
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
 from mindie_deploy.hosts.facts import HostFacts, Unknown, WeightsFacts
@@ -13,7 +12,6 @@ from mindie_deploy.preflight.registry import check
 
 TABLES = "/proc/net/tcp, /proc/net/tcp6"
 HOLDER = "ss -ltnp 'sport = :PORT' names the process that listens. Stop it, or set another port: "
-SOURCE_HOST = re.compile(r"host:(?P<name>[^:]+):.*")
 
 
 @check(
@@ -50,20 +48,21 @@ def free(host: HostFacts, context: Context) -> Iterator[Problem]:
     scope="cluster",
     command=TABLES,
     needs=("listening",),
-    why="The host that has the weights serves them to the others on this port.",
+    why="While weights are copied every host listens on this port: the hosts take them from one another.",
     remedy=f"{HOLDER}mindie_weights_port.",
-    source="design: one host serves the others during sync",
+    source="design: the hosts exchange the weights during sync",
 )
 def weights(hosts: Mapping[str, HostFacts], context: Context) -> Iterator[Problem]:
-    source = SOURCE_HOST.fullmatch(context.settings.weights_source)
-    host = hosts.get(source["name"]) if source else None
-    if host is None or isinstance(host.listening, Unknown):
+    if not context.settings.weights_source:
         return
     if all(isinstance(other.weights, WeightsFacts) and is_complete(other.weights) for other in hosts.values()):
         return  # nothing to copy
     port = context.settings.weights_port
-    if any(one.port == port and not one.by_check for one in host.listening):
-        yield Problem(host.name, f"port {port} (mindie_weights_port) is listened on")
+    for host in hosts.values():
+        if isinstance(host.listening, Unknown):
+            continue
+        if any(one.port == port and not one.by_check for one in host.listening):
+            yield Problem(host.name, f"port {port} (mindie_weights_port) is listened on")
 
 
 def _needed(context: Context) -> dict[str, int]:
