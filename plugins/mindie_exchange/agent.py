@@ -86,6 +86,8 @@ class Agent:
         self.warnings: list[str] = []
         self.rates: dict[str, tuple[float, float]] = {}
         self.before: tuple[float, dict[str, Any]] = (self.began, {})
+        # the best second so far, in bytes
+        self.peak_in = self.peak_out = 0.0
         self.greetings: dict[socket.socket, float] = {}
         self.lock: int | None = None
 
@@ -358,6 +360,7 @@ class Agent:
             row["rate_in"] = int(max(0, row["received"] - last.get("received", 0)) / passed)
             row["rate_out"] = int(max(0, row["sent"] - last.get("sent", 0)) / passed)
         if passed >= STATUS_EVERY_S:
+            self.peak_in, self.peak_out = max(self.peak_in, rate_in), max(self.peak_out, rate_out)
             self.before = (now, dict(total, peers=peers))
         unreached: dict[str, str] = {}
         for status in statuses:
@@ -368,6 +371,8 @@ class Agent:
             message=message,
             rate=int(rate_in),
             rate_out=int(rate_out),
+            peak_in=int(self.peak_in),
+            peak_out=int(self.peak_out),
             elapsed_s=round(now - self.began, 1),
             peers=peers,
             unreached=unreached,
