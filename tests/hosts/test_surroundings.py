@@ -16,12 +16,13 @@ from mindie_deploy.hosts.engine_limits import limits, proxies
 from mindie_deploy.hosts.facts import EngineFacts, ImageFacts, InterfaceState, KernelFacts, Surroundings, Unknown
 from mindie_deploy.hosts.firewall import firewall
 from mindie_deploy.hosts.items_surroundings import (
+    INSTALLED_KERNELS_SCRIPT,
     KERNEL_SCRIPT,
     LINKS_SCRIPT,
     PROXIES_SCRIPT,
     surroundings_items,
 )
-from mindie_deploy.hosts.kernel import kernel
+from mindie_deploy.hosts.kernel import installed_kernels, kernel
 from mindie_deploy.hosts.surroundings import digests, links, own_name, surroundings
 from tests.hosts.test_mutations import MUTATIONS, destroyed, invented, mutated
 from tests.hosts.typecheck import mismatch
@@ -411,7 +412,7 @@ def test_shared_memory_with_its_files() -> None:
 def test_every_question_is_short_of_time_and_writes_nothing() -> None:
     items = surroundings_items(Settings())
     keys = [item["key"] for item in items]
-    assert len(keys) == len(set(keys)) == 13
+    assert len(keys) == len(set(keys)) == 14
     assert all("timeout" in item for item in items if "command" in item)
 
 
@@ -426,7 +427,9 @@ AHOSTS = "127.0.1.1       STREAM node1\n127.0.1.1       DGRAM\nfe80::1%eth0  RAW
 DEFAULTS = (
     '"default-ulimits": {"nofile": {"Name": "nofile", "Hard": 65536, "Soft": 65535}}\n--default-ulimit nproc=9:9\n'
 )
+INSTALLED = "5.10.0-216.0.0.115.oe2203sp4.aarch64 driver\n5.10.0-60.18.0.50.oe2203.aarch64 none\n"
 MUTATED = {
+    "installed_kernels": (installed_kernels, [INSTALLED]),
     "kernel": (kernel_of, [KERNEL]),
     "firewall": (firewall, [FIREWALLD, UFW, OPEN, CENTOS]),
     "limits": (limits, [LIMITS, LIMITS + DEFAULTS]),
@@ -460,3 +463,31 @@ def test_what_is_missing_is_never_another_value(name: str) -> None:
     for _ in range(MUTATIONS // 5):
         less = destroyed(chance, texts[0])
         assert invented(parse(Answer(0, less)), whole) is None, less
+
+
+def test_kernels_that_can_be_booted_and_where_the_driver_has_modules(tmp_path: Path) -> None:
+    modules, boot = tmp_path / "modules", tmp_path / "boot"
+    boot.mkdir()
+    for release, file in (
+        ("5.10.0-60", "updates/drv_pcie_host.ko"),
+        ("5.10.0-216", "updates/dkms/asdrv_fms.ko.xz"),
+        ("5.10.0-217", "extra/other_drv_x.ko"),
+        ("5.10.0-218", "kernel/drivers/x.ko"),
+        ("5.10.0-1", "updates/drv_pcie_host.ko"),  # was removed: nothing boots it
+    ):
+        (modules / release / file).parent.mkdir(parents=True)
+        (modules / release / file).touch()
+        if release != "5.10.0-1":
+            (boot / f"vmlinuz-{release}").touch()
+    script = INSTALLED_KERNELS_SCRIPT.replace("/boot/", f"{boot}/").replace("/lib/modules", str(modules))
+    done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=False)
+    assert installed_kernels(Answer(done.returncode, done.stdout)) == {
+        "5.10.0-60": True,
+        "5.10.0-216": True,
+        "5.10.0-217": False,
+        "5.10.0-218": False,
+    }
+    script = script.replace(str(modules), str(tmp_path / "none"))
+    done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=False)
+    assert installed_kernels(Answer(done.returncode, done.stdout)) == {}
+    assert isinstance(installed_kernels(Answer(0, INSTALLED, truncated=True)), Unknown)

@@ -259,6 +259,7 @@ def surroundings(index: int = 0, /, **changes: Any) -> Surroundings:
     """What surrounds a container on a healthy host; a change names an attribute."""
     healthy = Surroundings(
         kernel=kernel(),
+        installed_kernels={"5.10.0-216.0.0.115.oe2203sp4.aarch64": True},
         firewall=FirewallFacts(()),
         shared_memory=shared_memory(),
         own_name=(f"10.0.0.{11 + index}",),

@@ -8,7 +8,7 @@ from typing import Any, cast
 from mindie_deploy.hosts.collection import specification
 from mindie_deploy.preflight.saved import Saved
 from tests.hosts.test_read import healthy
-from tests.hosts.test_surroundings import AHOSTS, CENTOS, DIGESTS, KERNEL, LIMITS, LINKS, PROXIES
+from tests.hosts.test_surroundings import AHOSTS, CENTOS, DIGESTS, INSTALLED, KERNEL, LIMITS, LINKS, PROXIES
 from tests.preflight.builders import SHARDS, hosts_of, settings
 from tests.preflight.raw import Items, answer, healthy_items
 
@@ -118,6 +118,7 @@ def _items() -> Items:
         "ports/4": _file("/proc/net/tcp", tcp),
         "ports/6": {"path": "/proc/net/tcp6", "exists": False},
         "kernel": answer(KERNEL),
+        "kernels": answer(INSTALLED),
         "cgroups": _file("/proc/cgroups", "devices\t5\t98\t1\n"),
         "locale": _file("/etc/locale.conf", "LANG=C.UTF-8\n"),
         "firewall": answer(CENTOS),

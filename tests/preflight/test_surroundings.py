@@ -47,6 +47,7 @@ from tests.preflight.builders import (
 )
 
 NO_DIRECTORY = (PathState(STATE, True, "file", "0644"),)
+RUNNING, NEWER = "5.10.0-216.0.0.115.oe2203sp4.aarch64", "5.10.0-218.0.0.117.oe2203sp4.aarch64"
 BLOBS = {"config.json": "/root/.cache/hub/blobs/7f", "model-00001-of-000163.safetensors": "/root/.cache/hub/blobs/9a"}
 DIFFERENT = "f" * 64
 
@@ -94,6 +95,7 @@ SURROUNDINGS = {
     "os.locale",
     "os.page-size-hccl",
     "os.pids",
+    "driver.next-kernel",
     "os.resolve",
     "os.selinux",
     "os.shm",
@@ -260,6 +262,11 @@ ONLY_MENTIONED: list[tuple[dict[str, Any], str, str]] = [
         "ports.hccl-reserved",
         "HCCL's ports 60016-60031: the kernel chooses from 32768-60999, reserved are 60000-60015",
     ),
+    (
+        around(installed_kernels={RUNNING: True, NEWER: False}),
+        "driver.next-kernel",
+        f"{NEWER} is installed, {RUNNING} runs",
+    ),
     (around(own_name=("127.0.1.1",)), "os.resolve", "127.0.1.1"),
     (around(own_name=()), "os.resolve", "no database"),
     (around(firewall=FirewallFacts(("iptables, chain INPUT",))), "os.firewall", "iptables"),
@@ -284,6 +291,10 @@ def test_what_only_may_matter_is_information(changes: dict[str, Any], check_id: 
         (around(proxies={"httpProxy": "http://proxy:3128", "noProxy": "10.0.0.0/24,localhost"}), {}),
         (around(proxies={"httpProxy": "http://proxy:3128", "noProxy": "*"}), {}),
         (around(proxies={"noProxy": "localhost"}), {}),
+        (around(installed_kernels={RUNNING: True, NEWER: True}), {}),
+        (around(installed_kernels={RUNNING: True, "5.10.0-60.18.0.50.oe2203.aarch64": False}), {}),
+        (around(installed_kernels={RUNNING: False, NEWER: False}), {}),
+        (around(installed_kernels={}), {}),
         (around(shared_memory=shared_memory(64 * 1024**2)), {"ipc": "private", "shm_size": "16g"}),
         (around(shared_memory=shared_memory(1 * GB, "x_llm_backend_1")), {"ipc": "private", "shm_size": "16g"}),
         (around(shared_memory=shared_memory(660 * 1024**2)), {}),
@@ -420,6 +431,7 @@ def test_what_was_not_collected_is_one_piece_of_information_a_subject() -> None:
         "docker.ulimits",
         "os.firewall",
         "os.kernel-values",
+        "driver.next-kernel",
         "os.resolve",
         "os.shm",
         "os.shm-left",

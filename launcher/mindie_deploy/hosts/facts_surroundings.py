@@ -61,6 +61,7 @@ class SharedMemoryFacts:
 class Surroundings:
     """Everything about a host that only its container will feel.
 
+    `installed_kernels` are those that the host can boot, by release: whether the NPU driver has modules for it.
     `own_name` are the addresses that the host's own name leads to. `engine_limits` are soft and hard limits that a
     container is born with, by the engine's words ("nofile"), UNLIMITED for none. `proxies` are what the engine's client
     puts into every container, by key ("httpProxy"), without user and password. `digests` are the SHA-256 sums of the
@@ -69,6 +70,7 @@ class Surroundings:
     """
 
     kernel: Reading[KernelFacts] = NOT_COLLECTED
+    installed_kernels: Reading[dict[str, bool]] = NOT_COLLECTED
     firewall: Reading[FirewallFacts] = NOT_COLLECTED
     shared_memory: Reading[SharedMemoryFacts] = NOT_COLLECTED
     own_name: Reading[tuple[str, ...]] = NOT_COLLECTED

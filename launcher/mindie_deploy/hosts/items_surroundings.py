@@ -24,6 +24,19 @@ KERNEL_FILES = (
 )  # fmt: skip
 KERNEL_SCRIPT = f"grep -asHm1 '' {' '.join(KERNEL_FILES)}; true"
 
+# Each kernel that the host can boot, and whether the NPU driver has modules for it: where its installer and DKMS put
+# them, or where a kernel finds those of another one.
+INSTALLED_KERNELS_SCRIPT = r"""
+cd /lib/modules 2>/dev/null || exit 0
+for kernel in *; do
+    [ -e "/boot/vmlinuz-$kernel" ] || [ -e "/boot/Image-$kernel" ] || continue
+    for file in $(find "$kernel/updates" "$kernel/extra" "$kernel/weak-updates" -name '*drv_*.ko*' 2>/dev/null); do
+        case ${file##*/} in drv_*|asdrv_*) echo "$kernel driver"; continue 2;; esac
+    done
+    echo "$kernel none"
+done
+"""
+
 # Chains of nftables that see incoming packets, then those of an older iptables where its table is in use. Nothing is
 # asked of a part that the kernel has not loaded: the question would load it. Where there is no nft, iptables shows its
 # own tables and not the one of firewalld (inet), which is asked for its zones in use (252: it does not run).
@@ -135,6 +148,7 @@ def surroundings_items(settings: Settings) -> list[Item]:
     model, state = settings.model_path.rstrip("/"), settings.state_directory
     return [
         script("kernel", KERNEL_SCRIPT),
+        script("kernels", INSTALLED_KERNELS_SCRIPT),
         {"key": "cgroups", "file": "/proc/cgroups", "lines": r"^devices\s"},
         {"key": "locale", "file": ["/etc/locale.conf", "/etc/default/locale"]},
         script("firewall", FIREWALL_SCRIPT),

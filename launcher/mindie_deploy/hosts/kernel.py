@@ -20,6 +20,7 @@ NUMBERS = {
 }
 GOVERNOR = re.compile(r"/sys/devices/system/cpu/cpufreq/policy[0-9]{1,5}/scaling_governor")
 INTERFACE = re.compile(r"/sys/class/net/(?P<name>[^/\s]{1,15})/(?P<what>mtu|operstate)")
+INSTALLED = re.compile(r"(?P<release>[0-9][A-Za-z0-9._+~-]{0,99}) (?P<has>driver|none)", re.ASCII)
 STATES = ("up", "down", "unknown", "dormant", "testing", "lowerlayerdown", "notpresent")
 HUGE_PAGES = re.compile(r"\[(always|madvise|never)\]")
 SELINUX = {"0": False, "1": True}
@@ -56,6 +57,17 @@ def kernel(
         reserved_ports=_reserved_ports(values.get("/proc/sys/net/ipv4/ip_local_reserved_ports")),
         **numbers,
     )
+
+
+def installed_kernels(answer: Answer) -> Reading[dict[str, bool]]:
+    """Reads lines of a release and "driver" or "none"; without /lib/modules, as in a container, there are no lines."""
+    if answer.status != 0 or answer.truncated:
+        return answer.failure("looking for installed kernels")
+    return {
+        found["release"]: found["has"] == "driver"
+        for found in map(INSTALLED.fullmatch, lines_of(answer.stdout))
+        if found
+    }
 
 
 def _ephemeral_ports(text: str | None) -> Ranges | None:

@@ -13,7 +13,7 @@ from mindie_deploy.hosts.engine_limits import limits, proxies
 from mindie_deploy.hosts.facts import Reading, SharedMemoryFacts, Surroundings, Unknown
 from mindie_deploy.hosts.firewall import firewall
 from mindie_deploy.hosts.items_surroundings import SHARED_MEMORY
-from mindie_deploy.hosts.kernel import kernel
+from mindie_deploy.hosts.kernel import installed_kernels, kernel
 from mindie_deploy.hosts.paths import disk, only_state, path_states
 from mindie_deploy.hosts.text import lines_of
 
@@ -34,6 +34,7 @@ def surroundings(collection: Mapping[str, object]) -> Surroundings:
             answers.file_text(collection, "cgroups"),
             answers.file_text(collection, "locale"),
         ),
+        installed_kernels=parsed("kernels", installed_kernels),
         firewall=parsed("firewall", firewall),
         shared_memory=_shared_memory(collection),
         own_name=parsed("own-name", own_name),

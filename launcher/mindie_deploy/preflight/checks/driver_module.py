@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from mindie_deploy.hosts.facts import HostFacts, Unknown
@@ -34,6 +35,34 @@ def module(host: HostFacts, context: Context) -> Iterator[Problem]:
         return
     if not any(name.startswith(PREFIXES) for name in host.system.modules):
         yield Problem(host.name, f"none of {len(host.system.modules)} modules is named {', '.join(PREFIXES)}*")
+
+
+@check(
+    "driver.next-kernel",
+    title="the newest kernel on the host has no modules of the NPU driver",
+    severity="info",
+    command="/boot/vmlinuz-*, /lib/modules/*/updates and others",
+    needs=("system", "surroundings.installed_kernels"),
+    unknown="info",
+    why="The driver was installed for the kernel that runs. The next reboot may choose the newer one (an update of the "
+    "system brings it along), and then no NPU is there.",
+    remedy="dkms status tells whether the driver is built for it at the reboot. Otherwise keep the kernel that runs "
+    "(grubby --set-default, or hold the package), or after the reboot install the driver again.",
+    source="installer of the NPU driver: its modules go to /lib/modules/$(uname -r)/updates, or are built by DKMS",
+)
+def next_kernel(host: HostFacts, context: Context) -> Iterator[Problem]:
+    """Judged only where the kernel that runs has the modules at a known place."""
+    kernels = host.surroundings.installed_kernels
+    if isinstance(host.system, Unknown) or isinstance(kernels, Unknown) or not kernels.get(host.system.kernel):
+        return
+    newest = max(kernels, key=_release)
+    if not kernels[newest] and _release(newest) > _release(host.system.kernel):
+        yield Problem(host.name, f"{newest} is installed, {host.system.kernel} runs")
+
+
+def _release(text: str) -> tuple[int, ...]:
+    """Returns the numbers of a kernel's release, which sort as releases of one distribution do."""
+    return tuple(int(number) for number in re.findall(r"[0-9]+", text))
 
 
 @check(
