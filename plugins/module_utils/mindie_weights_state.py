@@ -16,9 +16,18 @@ LARGEST = 256 * 1024 * 1024  # bytes of a file of ours; a larger one is not ours
 
 def state_paths(state_directory, directory):
     """Returns the paths of (proof, manifest, progress) for a model directory."""
-    key = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
-    base = os.path.join(state_directory, "weights", key)
+    base = _base(state_directory, directory)
     return base + ".proof.json", base + ".json", base + ".progress.json"
+
+
+def pieces_path(state_directory, directory):
+    """Returns the path of the checksums of pieces for a model directory; see mindie_weights_pieces."""
+    return _base(state_directory, directory) + ".pieces"
+
+
+def _base(state_directory, directory):
+    key = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
+    return os.path.join(state_directory, "weights", key)
 
 
 def incoming_directory(final):
@@ -36,13 +45,18 @@ def identity(info):
 
 
 def write_json(path, value, mode):
+    """Writes a value as JSON, whole or not at all."""
+    write_text(path, json.dumps(value), mode)
+
+
+def write_text(path, text, mode):
     """Writes beside the path, flushes, renames."""
     directory = os.path.dirname(path)
     os.makedirs(directory, mode=0o750, exist_ok=True)
     handle, beside = tempfile.mkstemp(prefix="." + os.path.basename(path), dir=directory)
     try:
         with os.fdopen(handle, "w") as out:
-            json.dump(value, out)
+            out.write(text)
             out.flush()
             os.fchmod(out.fileno(), mode)
             os.fsync(out.fileno())
@@ -73,7 +87,7 @@ def arrived_bytes(incoming):
         names = [name for name in os.listdir(incoming) if name == JOURNAL or name.startswith(JOURNAL + ".")]
     except OSError:
         return {}
-    for line in _lines(incoming, names):
+    for line in whole_lines(incoming, names):
         parts = line.split("\t")
         if len(parts) == 4 and parts[1].isdigit() and parts[2].isdigit():
             ranges.setdefault(parts[0], set()).add((int(parts[1]), int(parts[2])))
@@ -92,14 +106,14 @@ def arrived_bytes(incoming):
 def read_proven(incoming):
     """Returns {identity: sha256} of the files that the exchange has proven."""
     proven = {}
-    for line in _lines(incoming, [PROVEN]):
+    for line in whole_lines(incoming, [PROVEN]):
         parts = line.split("\t")
         if len(parts) == 3 and len(parts[1]) == 64:
             proven[parts[0]] = parts[1]
     return proven
 
 
-def _lines(directory, names):
+def whole_lines(directory, names):
     """Yields the whole lines of files of ours; a line without an end was cut off."""
     for name in names:
         try:

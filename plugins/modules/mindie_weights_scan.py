@@ -14,6 +14,8 @@ description:
   - Lists the files of a model directory with their sizes, and the sha256 of every file that was read before and not
     touched since (same size, modification time, inode and change time).
   - Reads the small files and the headers of the safetensors shards, never the tensors, unless I(mode) asks for sha256.
+  - Whoever hashes a file keeps the crc32 of every piece of it, too, so that a later reading can say where a file is
+    broken, and can look at some pieces instead of all.
   - Writes only into I(state_directory), where it remembers what it has read. In check mode it neither writes nor
     hashes.
 options:
@@ -28,17 +30,34 @@ options:
   mode:
     description:
       - V(stat) hashes nothing. V(remembered) hashes the files that were never read or were touched since.
-        V(full) hashes all files, whatever is remembered.
+        V(full) hashes all files, whatever is remembered. V(sample) reads some pieces of every file and compares them
+        with what is remembered of them.
+      - V(full) and V(sample) read from the disk what the page cache holds, too. A file that a sample finds broken is
+        not proven any more.
     type: str
-    choices: [stat, remembered, full]
+    choices: [stat, remembered, full, sample]
     default: stat
+  file:
+    description:
+      - Look at this file alone, whatever else the directory holds. What is remembered of it is kept apart from what is
+        remembered of the directory.
+    type: str
+    default: ""
   names:
-    description: Hash only these of the files; an empty list means all.
+    description: Read only these of the files; an empty list means all.
     type: list
     elements: str
     default: []
+  pieces:
+    description: Pieces of each file that a sample reads; 0 means about 1 %, at least one.
+    type: int
+    default: 0
+  seed:
+    description: Decides which pieces a sample reads; another one each time when empty.
+    type: str
+    default: ""
   workers:
-    description: Files hashed at once; 0 means one for each core, at most 16.
+    description: Files read at once; 0 means one for each core, at most 16.
     type: int
     default: 0
 author:
@@ -61,6 +80,25 @@ files:
   returned: always
   type: list
   elements: dict
+broken:
+  description:
+    - Where files are not what they should be, as lists of offset and length in bytes, by name. That is what the
+      manifest says, or what was proven before. Files of which no pieces are remembered are not in it.
+  returned: always
+  type: dict
+sampled:
+  description: How many pieces of each file were compared, by name.
+  returned: always
+  type: dict
+unsampled:
+  description: Files of which no pieces are remembered, so that a sample said nothing of them.
+  returned: always
+  type: list
+  elements: str
+seed:
+  description: What decided about the pieces of the sample.
+  returned: always
+  type: str
 unreadable:
   description: Files that could not be read, with the reason.
   returned: always
@@ -95,35 +133,31 @@ status_file:
   type: str
 """
 
-import collections
 import hashlib
 import json
 import os
 import stat
-import struct
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.mindie_weights_model import LARGEST_CONFIGURATION, UnusableError, model_facts, read_text
+from ansible.module_utils.mindie_weights_pieces import Pieces
+from ansible.module_utils.mindie_weights_reading import Reading, read_sample, read_whole
 from ansible.module_utils.mindie_weights_state import (
     arrived_bytes,
     identity,
     incoming_directory,
+    pieces_path,
     read_json,
     state_paths,
     write_json,
 )
 
-BLOCK = 4 * 1024 * 1024
-INDEX = "model.safetensors.index.json"
 CHECKSUMS = "SHA256SUMS"
 MOST_FILES = 20000
 DEEPEST = 8
-# Beyond these a file is not what its name says, and is not read into memory.
-LARGEST_CONFIGURATION = 4 * 1024 * 1024
-LARGEST_INDEX = 256 * 1024 * 1024
-LARGEST_HEADER = 100 * 1000 * 1000  # the safetensors format's own limit
+# Raised when model_facts says more than before: what is remembered is then read once more.
+FACTS_VERSION = 2
 
 
 class ScanError(Exception):
@@ -139,11 +173,14 @@ def acceptable(name):
     return name.isprintable() and "\\" not in name and len(name) <= 1024
 
 
-def walk(root, below="", depth=0):
-    """Yields (name, stat or None, reason) of every visible file; reason tells why a file does not count."""
+def walk(root, below="", depth=0, alone=""):
+    """Yields (name, stat or None, reason) of every visible file; reason tells why a file does not count.
+
+    With `alone` only of what has this name.
+    """
     for entry in sorted(os.scandir(os.path.join(root, below)), key=lambda one: one.name):
         name = below + entry.name
-        if entry.name.startswith("."):
+        if entry.name.startswith(".") or (alone and entry.name != alone):
             continue
         try:
             info = entry.stat()
@@ -162,174 +199,6 @@ def walk(root, below="", depth=0):
             yield name, None, "a name that cannot be shown"
         else:
             yield name, info, None
-
-
-class Hashing(object):
-    """Hashes files with several threads (hashlib and read let go of the interpreter) and writes its progress."""
-
-    def __init__(self, root, status_file, workers):
-        self.root, self.status_file = root, status_file
-        self.workers = workers or min(16, os.cpu_count() or 1)
-        self.lock = threading.Lock()
-        self.done_bytes = self.done_files = 0
-        self.started = time.time()
-
-    def one(self, name):
-        """Returns (name, identity, sha256, problem)."""
-        try:
-            digest, info = self.read(os.path.join(self.root, name))
-        except OSError as error:
-            return name, None, None, error.strerror or str(error)
-        except ScanError as error:
-            return name, None, None, str(error)
-        with self.lock:
-            self.done_files += 1
-        return name, identity(info), digest, None
-
-    def read(self, path):
-        digest = hashlib.sha256()
-        block = bytearray(BLOCK)
-        view = memoryview(block)
-        with open(path, "rb", buffering=0) as handle:
-            before = os.fstat(handle.fileno())
-            # File times move in ticks of some milliseconds: a write right after this reading, within the tick of the
-            # last change, would leave no trace. So let that tick pass first.
-            age = time.time() - before.st_ctime
-            if 0 <= age < 0.05:
-                time.sleep(0.05)
-            while True:
-                count = handle.readinto(block)
-                if not count:
-                    break
-                digest.update(view[:count])
-                with self.lock:
-                    self.done_bytes += count
-            after = os.fstat(handle.fileno())
-        if identity(before) != identity(after):
-            raise ScanError("it was written while it was read")
-        return digest.hexdigest(), after
-
-    def run(self, names, total_bytes, report):
-        """Hashes all; calls report(results so far) now and then, and at the end, also when it is stopped."""
-        results = []
-        shown = kept = time.time()
-        with ThreadPoolExecutor(self.workers) as pool:
-            futures = collections.deque(pool.submit(self.one, name) for name in names)
-            while futures:
-                if futures[0].done():
-                    results.append(futures.popleft().result())
-                else:
-                    time.sleep(0.02)
-                now = time.time()
-                if now - shown >= 1:
-                    shown = now
-                    self.progress(len(names), total_bytes)
-                if now - kept >= 15:
-                    kept = now
-                    report(results)
-        return results
-
-    def progress(self, files, total_bytes):
-        elapsed = max(0.001, time.time() - self.started)
-        with self.lock:
-            done_bytes, done_files = self.done_bytes, self.done_files
-        line = {
-            "state": "hashing",
-            "files": files,
-            "files_done": done_files,
-            "bytes": total_bytes,
-            "bytes_done": done_bytes,
-            "rate": int(done_bytes / elapsed),
-            "elapsed_s": round(elapsed, 1),
-        }
-        write_json(self.status_file, line, 0o640)
-
-
-def shard_header(path, size):
-    """Returns the tensors of a safetensors file as {name: dtype}. Raises ScanError when the file is not whole."""
-    with open(path, "rb") as handle:
-        start = handle.read(8)
-        if len(start) < 8:
-            raise ScanError("it has %d bytes" % size)
-        length = struct.unpack("<Q", start)[0]
-        if length > LARGEST_HEADER or 8 + length > size:
-            raise ScanError("its header would have %d bytes and the file has %d" % (length, size))
-        try:
-            header = json.loads(handle.read(length).decode("utf-8"))
-        except (ValueError, RecursionError):
-            raise ScanError("its header is not JSON") from None
-    if not isinstance(header, dict):
-        raise ScanError("its header is not a JSON object")
-    tensors, ends, covered = {}, 0, 0
-    for name, tensor in header.items():
-        if name == "__metadata__":
-            continue
-        try:
-            begin, end = tensor["data_offsets"]
-            tensors[name] = str(tensor["dtype"])[:20]
-            covered += end - begin
-            ends = max(ends, end)
-        except (TypeError, KeyError, ValueError):
-            raise ScanError("its header describes %s in an unknown way" % name[:100]) from None
-    if ends != size - 8 - length or covered != ends:
-        raise ScanError("its header promises %d bytes of tensors and the file has %d" % (ends, size - 8 - length))
-    return tensors
-
-
-def read_text(path, largest):
-    if os.stat(path).st_size > largest:
-        raise ScanError("it has more than %d bytes" % largest)
-    try:
-        with open(path, "rb") as handle:
-            return handle.read().decode("utf-8")
-    except UnicodeDecodeError:
-        raise ScanError("it is not UTF-8 text") from None
-
-
-def read_object(path, largest):
-    try:
-        value = json.loads(read_text(path, largest))
-    except (ValueError, RecursionError) as error:
-        raise ScanError("it is not JSON: %s" % error) from None
-    if not isinstance(value, dict):
-        raise ScanError("it is not a JSON object")
-    return value
-
-
-def model_facts(root, sizes):
-    """Returns what the small files and the headers say; a file that says nothing usable carries the reason."""
-    facts = {"configuration": None, "configuration_error": None, "index_present": INDEX in sizes, "index_error": None}
-    placed = {}
-    try:
-        if "config.json" in sizes:
-            facts["configuration"] = read_object(os.path.join(root, "config.json"), LARGEST_CONFIGURATION)
-    except (ScanError, OSError) as error:
-        facts["configuration_error"] = str(error)
-    try:
-        if INDEX in sizes:
-            index = read_object(os.path.join(root, INDEX), LARGEST_INDEX).get("weight_map")
-            if not isinstance(index, dict) or not all(isinstance(shard, str) for shard in index.values()):
-                raise ScanError("it has no weight_map of names")
-            for tensor, shard in index.items():
-                placed.setdefault(shard, []).append(tensor)
-    except (ScanError, OSError) as error:
-        facts["index_error"] = str(error)
-    facts["index_shards"] = sorted(placed)[:MOST_FILES]
-    facts["shards"] = {}
-    for name in sizes:
-        if not name.endswith(".safetensors"):
-            continue
-        shard = {"tensors": 0, "dtypes": {}, "absent": 0, "absent_names": [], "error": None}
-        try:
-            tensors = shard_header(os.path.join(root, name), sizes[name])
-            shard["tensors"] = len(tensors)
-            shard["dtypes"] = dict(collections.Counter(tensors.values()))
-            absent = sorted(set(placed.get(name, ())) - set(tensors))
-            shard["absent"], shard["absent_names"] = len(absent), absent[:5]
-        except (ScanError, OSError) as error:
-            shard["error"] = str(error)
-        facts["shards"][name] = shard
-    return facts
 
 
 def left_by_transfer(incoming):
@@ -360,94 +229,237 @@ class Proof(object):
 
     def __init__(self, path):
         self.path = path
-        stored = read_json(path) or {}
+        self.files, self.model = self.stored()
+        self.before = set(self.files)
+        self.news = {}
+        self.facts_changed = False
+
+    def stored(self):
+        stored = read_json(self.path) or {}
         files, model = stored.get("files"), stored.get("model")
-        self.files = files if isinstance(files, dict) else {}
-        self.model = model if isinstance(model, dict) else {}
-        self.before = json.dumps([self.files, self.model], sort_keys=True)
+        return files if isinstance(files, dict) else {}, model if isinstance(model, dict) else {}
+
+    def note(self, key, digest):
+        """Notes the sha256 of a file; None: it is not proven any more."""
+        self.news[key] = digest
+        self.files.pop(key, None)
+        if digest is not None:
+            self.files[key] = digest
+
+    def note_model(self, of, facts):
+        self.model = {"of": of, "facts": facts}
+        self.facts_changed = True
 
     def save(self, keep):
-        """Writes what still belongs to a file (identities in keep), when it differs from what is written."""
-        self.files = {key: digest for key, digest in self.files.items() if key in keep}
-        now = json.dumps([self.files, self.model], sort_keys=True)
-        if now != self.before:
-            write_json(self.path, {"files": self.files, "model": self.model}, 0o600)
-            self.before = now
+        """Writes what still belongs to a file (identities in keep), when it differs from what is written.
+
+        What somebody else has written since this reading began stays.
+        """
+        files, _model = self.stored()
+        kept = {key: digest for key, digest in files.items() if key in keep or key not in self.before}
+        for key, digest in self.news.items():
+            kept.pop(key, None)
+            if digest is not None and key in keep:
+                kept[key] = digest
+        if kept != files or self.facts_changed:
+            write_json(self.path, {"files": kept, "model": self.model}, 0o600)
+            self.before |= set(kept)
+            self.news, self.facts_changed = {}, False
+
+
+class Directory(object):
+    """One model directory, looked at once."""
+
+    def __init__(self, module):
+        self.parameters, self.check_mode = module.params, module.check_mode
+        self.directory = self.parameters["directory"].rstrip("/") or "/"
+        self.real = os.path.realpath(self.directory)
+        state, alone = self.parameters["state_directory"], self.parameters["file"]
+        kept_for = os.path.join(self.directory, alone) if alone else self.directory
+        proof_path, self.manifest_path, self.status_file = state_paths(state, kept_for)
+        if os.path.exists(self.real) and not os.path.isdir(self.real):
+            raise ScanError("%s is not a directory" % self.directory)
+        self.infos, self.skipped, self.unreadable = {}, {}, {}
+        self.look()
+        self.now = {name: identity(info) for name, info in self.infos.items()}
+        self.proof = Proof(proof_path)
+        self.pieces = Pieces(pieces_path(state, kept_for))
+        self.incoming = incoming_directory(self.real)
+        self.left, self.reserved, self.left_identities = left_by_transfer(self.incoming)
+        self.manifest = read_json(self.manifest_path)
+        self.known = digests_of(self.manifest)
+        # What each file was before this reading: where no manifest tells, a change of it is a fault.
+        self.proven_before = {name: self.proof.files.get(key) for name, key in self.now.items()}
+        self.read, self.read_bytes, self.seconds = [], 0, 0.0
+        self.sampled, self.unsampled, self.seed = {}, [], ""
+        self.broken_in_sample = {}
+
+    def look(self):
+        if not os.path.isdir(self.real):
+            return
+        for name, info, reason in walk(self.real, alone=self.parameters["file"]):
+            if info is not None:
+                self.infos[name] = info
+            elif len(self.skipped) < 50:
+                self.skipped[os.fsencode(name).decode("utf-8", "backslashreplace")] = reason
+            if len(self.infos) > MOST_FILES:
+                words = "%s holds more than %d files: it is not a model directory"
+                raise ScanError(words % (self.directory, MOST_FILES))
+
+    def wanted(self):
+        names = set(self.parameters["names"]) or set(self.infos)
+        return [name for name in sorted(self.infos) if name in names]
+
+    def expected(self, name):
+        """Returns the sha256 that a file should have, as far as this host knows, or None."""
+        return self.known.get(name) or self.proven_before[name]
+
+    def hash(self, full):
+        """Hashes the files that are not proven, or all."""
+        self.read = [name for name in self.wanted() if full or self.now[name] not in self.proof.files]
+        self.read_bytes = sum(self.infos[name].st_size for name in self.read)
+        jobs = {name: self.hash_job(name, full) for name in self.read}
+        self.carry_out("hashing", jobs, self.keep_hashes)
+
+    def hash_job(self, name, full):
+        path = os.path.join(self.real, name)
+        return lambda tell: read_whole(path, tell, full)
+
+    def keep_hashes(self, results):
+        for name, value, problem in results:
+            if problem:
+                # A file that was proven and cannot be read now is not proven any more.
+                self.unreadable[name] = problem
+                self.proof.note(self.now[name], None)
+            else:
+                digest, sums, self.now[name] = value
+                self.proof.note(self.now[name], digest)
+                if self.pieces.of(digest, sums.size) is None:
+                    self.pieces.add(digest, sums)
+        self.save()
+
+    def sample(self):
+        """Compares some pieces of every file with what is remembered of them."""
+        self.seed = self.parameters["seed"] or os.urandom(8).hex()
+        jobs = {}
+        for name in self.wanted():
+            sums = self.pieces.of(self.expected(name), self.infos[name].st_size)
+            if sums is None:
+                self.unsampled.append(name)
+                continue
+            numbers = sums.chosen(self.parameters["pieces"], self.seed + name)
+            self.sampled[name] = len(numbers)
+            self.read_bytes += sum(sums.length(number) for number in numbers)
+            jobs[name] = self.sample_job(name, sums, numbers)
+        self.read = list(jobs)
+        self.carry_out("sampling", jobs, self.keep_samples)
+
+    def sample_job(self, name, sums, numbers):
+        path = os.path.join(self.real, name)
+        return lambda tell: (read_sample(path, sums, numbers, tell), sums)
+
+    def keep_samples(self, results):
+        for name, value, problem in results:
+            if problem:
+                self.unreadable[name] = problem
+                self.sampled.pop(name, None)
+                continue
+            (numbers, _identity), sums = value
+            if numbers:
+                self.broken_in_sample[name] = sums.ranges(numbers)
+                if self.proof.files.get(self.now[name]) == self.expected(name):
+                    self.proof.note(self.now[name], None)
+        self.save()
+
+    def carry_out(self, word, jobs, keep):
+        if jobs:
+            reading = Reading(self.status_file, word, self.read_bytes, self.parameters["workers"])
+            keep(reading.run(jobs, keep))
+            self.seconds = time.time() - reading.started
+
+    def broken(self):
+        """Returns where files are not what they should be: what a sample saw, or what two proofs tell together."""
+        found = dict(self.broken_in_sample)
+        for name, info in self.infos.items():
+            is_now, should_be = self.proof.files.get(self.now[name]), self.expected(name)
+            if name in found or is_now is None or should_be is None or is_now == should_be:
+                continue
+            sums = self.pieces.of(should_be, info.st_size)
+            numbers = sums.differing(self.pieces.of(is_now, info.st_size)) if sums is not None else None
+            if numbers is not None:
+                found[name] = sums.ranges(numbers)
+        return found
+
+    def facts(self):
+        """Returns what the small files and the headers say, from memory when no file was touched."""
+        everything = json.dumps([FACTS_VERSION, sorted(self.now.items())])
+        of = hashlib.sha256(everything.encode()).hexdigest()
+        if self.proof.model.get("of") != of or not isinstance(self.proof.model.get("facts"), dict):
+            self.proof.note_model(of, model_facts(self.real, {name: one.st_size for name, one in self.infos.items()}))
+        return self.proof.model["facts"]
+
+    def save(self):
+        """Remembers what was read. The pieces go first: they may be there without a proof that needs them."""
+        if self.read:
+            needed = set(self.proof.files.values()) | set(self.known.values()) | set(self.proven_before.values())
+            self.pieces.save(needed)
+        self.proof.save(set(self.now.values()) | self.left_identities)
+
+    def checksums(self):
+        if CHECKSUMS not in self.infos or self.infos[CHECKSUMS].st_size > LARGEST_CONFIGURATION:
+            return None
+        return read_text(os.path.join(self.real, CHECKSUMS), LARGEST_CONFIGURATION)
+
+    def result(self):
+        facts = self.facts()
+        if not self.check_mode and self.infos:
+            self.save()
+        return {
+            "directory": self.directory,
+            "real_directory": self.real,
+            "present": os.path.isdir(self.real),
+            "files": [
+                {"name": name, "size": self.infos[name].st_size, "sha256": self.proof.files.get(self.now[name])}
+                for name in sorted(self.infos)
+            ],
+            "broken": self.broken(),
+            "sampled": self.sampled,
+            "unsampled": self.unsampled,
+            "seed": self.seed,
+            "unreadable": self.unreadable,
+            "skipped": self.skipped,
+            "hashed": len(self.read),
+            "hashed_bytes": self.read_bytes,
+            "seconds": round(self.seconds, 2),
+            "model": facts,
+            "incoming": self.left,
+            "reserved": self.reserved,
+            "cores": os.cpu_count() or 1,
+            "disk": disk_of(self.incoming),
+            "checksums": self.checksums(),
+            "manifest": self.manifest,
+            "manifest_path": self.manifest_path,
+            "status_file": self.status_file,
+        }
+
+
+def digests_of(manifest):
+    """Returns {name: sha256} of a manifest that a sync left; {} when there is none, or it is damaged."""
+    rows = (manifest or {}).get("files")
+    rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    pairs = [(row.get("name"), row.get("sha256")) for row in rows]
+    return {name: digest for name, digest in pairs if isinstance(name, str) and isinstance(digest, str)}
 
 
 def scan(module):
-    parameters = module.params
-    directory = parameters["directory"].rstrip("/") or "/"
-    real = os.path.realpath(directory)
-    proof_path, manifest_path, status_file = state_paths(parameters["state_directory"], directory)
-    if os.path.exists(real) and not os.path.isdir(real):
-        raise ScanError("%s is not a directory" % directory)
-    infos, unreadable, skipped = {}, {}, {}
-    if os.path.isdir(real):
-        for name, info, reason in walk(real):
-            if info is not None:
-                infos[name] = info
-            elif len(skipped) < 50:
-                skipped[os.fsencode(name).decode("utf-8", "backslashreplace")] = reason
-            if len(infos) > MOST_FILES:
-                raise ScanError("%s holds more than %d files: it is not a model directory" % (directory, MOST_FILES))
-    proof = Proof(proof_path)
-    incoming = incoming_directory(real)
-    left, reserved, left_identities = left_by_transfer(incoming)
-    now = {name: identity(info) for name, info in infos.items()}
-    seconds, hashed = 0.0, []
-
-    def remember(results):
-        for name, key, digest, problem in results:
-            if problem:
-                unreadable[name] = problem
-            else:
-                now[name] = key
-                proof.files[key] = digest
-        proof.save(set(now.values()) | left_identities)
-
-    if parameters["mode"] != "stat" and not module.check_mode:
-        wanted = set(parameters["names"]) or set(infos)
-        full = parameters["mode"] == "full"
-        hashed = [name for name in sorted(infos) if name in wanted and (full or now[name] not in proof.files)]
-        if hashed:
-            hashing = Hashing(real, status_file, parameters["workers"])
-            # A file that was proven and cannot be read now is not proven any more.
-            for name in hashed:
-                proof.files.pop(now[name], None)
-            remember(hashing.run(hashed, sum(infos[name].st_size for name in hashed), remember))
-            seconds = time.time() - hashing.started
-    everything = hashlib.sha256(json.dumps(sorted(now.items())).encode()).hexdigest()
-    if proof.model.get("of") != everything or not isinstance(proof.model.get("facts"), dict):
-        sizes = {name: info.st_size for name, info in infos.items()}
-        proof.model = {"of": everything, "facts": model_facts(real, sizes)}
-    if not module.check_mode and infos:
-        proof.save(set(now.values()) | left_identities)
-    checksums = None
-    if CHECKSUMS in infos and infos[CHECKSUMS].st_size <= LARGEST_CONFIGURATION:
-        checksums = read_text(os.path.join(real, CHECKSUMS), LARGEST_CONFIGURATION)
-    return {
-        "directory": directory,
-        "real_directory": real,
-        "present": os.path.isdir(real),
-        "files": [
-            {"name": name, "size": infos[name].st_size, "sha256": proof.files.get(now[name])} for name in sorted(infos)
-        ],
-        "unreadable": unreadable,
-        "skipped": skipped,
-        "hashed": len(hashed),
-        "hashed_bytes": sum(infos[name].st_size for name in hashed),
-        "seconds": round(seconds, 2),
-        "model": proof.model["facts"],
-        "incoming": left,
-        "reserved": reserved,
-        "cores": os.cpu_count() or 1,
-        "disk": disk_of(incoming),
-        "checksums": checksums,
-        "manifest": read_json(manifest_path),
-        "manifest_path": manifest_path,
-        "status_file": status_file,
-    }
+    directory = Directory(module)
+    mode = module.params["mode"]
+    if not module.check_mode:
+        if mode == "sample":
+            directory.sample()
+        elif mode != "stat":
+            directory.hash(mode == "full")
+    return directory.result()
 
 
 def main():
@@ -455,15 +467,18 @@ def main():
         argument_spec={
             "directory": {"type": "path", "required": True},
             "state_directory": {"type": "path", "required": True},
-            "mode": {"type": "str", "choices": ["stat", "remembered", "full"], "default": "stat"},
+            "mode": {"type": "str", "choices": ["stat", "remembered", "full", "sample"], "default": "stat"},
+            "file": {"type": "str", "default": ""},
             "names": {"type": "list", "elements": "str", "default": []},
+            "pieces": {"type": "int", "default": 0},
+            "seed": {"type": "str", "default": ""},
             "workers": {"type": "int", "default": 0},
         },
         supports_check_mode=True,
     )
     try:
         module.exit_json(changed=False, **scan(module))
-    except ScanError as error:
+    except (ScanError, UnusableError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         where = error.filename or module.params["directory"]

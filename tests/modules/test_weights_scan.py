@@ -25,6 +25,12 @@ def safetensors(*names: str, dtype: str = "BF16") -> bytes:
     return struct.pack("<Q", len(text)) + text + bytes(4 * len(names))
 
 
+def with_header(header: dict[str, Any]) -> bytes:
+    """Returns a shard with 4 bytes of tensors."""
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + bytes(4)
+
+
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     directory = tmp_path / "model"
@@ -129,6 +135,8 @@ def test_the_headers_are_compared_with_the_index(model: Path) -> None:
         "dtypes": {"BF16": 2},
         "absent": 1,
         "absent_names": ["c"],
+        "foreign": 0,
+        "foreign_names": [],
         "error": None,
     }
     assert facts["index_shards"] == [SHARD, "other.safetensors"]
@@ -146,11 +154,29 @@ def test_the_headers_are_compared_with_the_index(model: Path) -> None:
         struct.pack("<Q", 8) + b'{"a": 1}',
         safetensors("a")[:-1],
         safetensors("a") + b"x",
+        with_header({"a": {"dtype": "BF16", "shape": [3], "data_offsets": [0, 4]}}),
+        with_header({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}),
+        with_header({"a": {"dtype": "BF16", "shape": [-1, -2], "data_offsets": [0, 4]}}),
+        with_header({"a": {"dtype": "BF16", "shape": ["2"], "data_offsets": [0, 4]}}),
+        with_header({"a": {"dtype": "X", "shape": [1 << 40, 1 << 40], "data_offsets": [0, 4]}}),
+        with_header({"a": {"dtype": "BF16", "data_offsets": [0, 4]}}),
+        with_header({name: {"dtype": "BF16", "shape": [1], "data_offsets": [2, 4]} for name in "ab"}),
     ],
 )
 def test_a_broken_shard_says_why(model: Path, content: bytes) -> None:
     (model / SHARD).write_bytes(content)
     assert scan(model)["model"]["shards"][SHARD]["error"]
+
+
+def test_tensors_that_the_index_places_elsewhere_are_counted(model: Path) -> None:
+    (model / INDEX).write_text(json.dumps({"weight_map": {"a": SHARD}}))
+    shard = scan(model)["model"]["shards"][SHARD]
+    assert (shard["foreign"], shard["foreign_names"], shard["error"]) == (1, ["b"], None)
+
+
+def test_a_shape_of_a_dtype_of_less_than_a_byte_is_believed(model: Path) -> None:
+    (model / SHARD).write_bytes(with_header({"a": {"dtype": "F4", "shape": [8], "data_offsets": [0, 4]}}))
+    assert scan(model)["model"]["shards"][SHARD]["error"] is None
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"weight_map": 3}', '{"weight_map": {"a": 3}}', "\xff"])
