@@ -155,7 +155,7 @@ class Agent(object):
         remove(self.pid_file)
         with contextlib.suppress(FileNotFoundError):
             for name in os.listdir(self.directory):
-                if name.startswith("exchange-") and name.endswith(".pyz"):
+                if name.startswith("exchange-"):
                     remove(os.path.join(self.directory, name))
         return note is not None
 

@@ -231,17 +231,41 @@ class Placing(object):
                 % (path, self.host, free, needed)
             )
 
+    def check_targets(self):
+        """Raises PlaceError when something that is no file stands where a file must go, before anything moves."""
+        for name in self.lacking:
+            target = os.path.join(self.final, name)
+            if os.path.isdir(target):
+                raise PlaceError("%s on %s is a directory where a file should be" % (target, self.host))
+            folder = os.path.dirname(target)
+            while folder != self.final:
+                if os.path.lexists(folder) and not os.path.isdir(folder):
+                    raise PlaceError("%s on %s is a file where a directory should be" % (folder, self.host))
+                folder = os.path.dirname(folder)
+
     def take(self):
         """Takes the hidden directory for this run, however long; the kernel lets go of it when this process ends."""
         os.makedirs(os.path.dirname(self.incoming), mode=0o755, exist_ok=True)
-        if not os.path.isdir(self.incoming):
-            os.makedirs(self.incoming, mode=0o700, exist_ok=True)
         until = time.monotonic() + LOCK_PATIENCE_S
-        self.held.append(os.open(self.incoming, os.O_RDONLY | os.O_DIRECTORY))
-        while not self.locked():
-            if time.monotonic() > until:
-                raise PlaceError("another transfer into %s is running on %s" % (self.directory, self.host))
-            time.sleep(0.1)
+        while True:
+            if not os.path.isdir(self.incoming):
+                os.makedirs(self.incoming, mode=0o700, exist_ok=True)
+            self.held.append(os.open(self.incoming, os.O_RDONLY | os.O_DIRECTORY))
+            while not self.locked():
+                if time.monotonic() > until:
+                    raise PlaceError("another transfer into %s is running on %s" % (self.directory, self.host))
+                time.sleep(0.1)
+            if self.holds_incoming():
+                return
+            # The run that we waited for has published it, or removed it.
+            self.release()
+
+    def holds_incoming(self):
+        """Whether what is locked is still the hidden directory."""
+        try:
+            return os.path.samestat(os.fstat(self.held[0]), os.stat(self.incoming))
+        except FileNotFoundError:
+            return False
 
     def locked(self):
         try:
@@ -263,17 +287,28 @@ class Placing(object):
         keep = {os.path.join(self.incoming, name) for name in os.listdir(self.incoming) if is_note(name)}
         for name in self.lacking:
             ready, partial = os.path.join(self.incoming, name), self.partial(name)
-            if name in self.missing and os.path.lexists(ready):
+            if name in self.missing and os.path.isfile(ready):
                 os.rename(ready, partial)
             if os.path.isfile(partial) and os.path.getsize(partial) > self.files[name][0]:
                 os.unlink(partial)
             keep.add(partial if name in self.missing else ready)
-        for folder, _folders, names in os.walk(self.incoming):
+        self.clear(keep)
+        self.proof.save()
+
+    def clear(self, keep):
+        """Removes everything else from the hidden directory, and follows no link."""
+        for folder, folders, names in os.walk(self.incoming, topdown=False):
             for name in names:
                 path = os.path.join(folder, name)
                 if path not in keep or os.path.islink(path):
                     os.unlink(path)
-        self.proof.save()
+            for name in folders:
+                path = os.path.join(folder, name)
+                if os.path.islink(path):
+                    os.unlink(path)
+                elif not os.listdir(path):
+                    # Of another manifest; it would be published with the others, or be where a file must come.
+                    os.rmdir(path)
 
     def publish(self):
         """Gives the proven files their place."""
@@ -281,13 +316,9 @@ class Placing(object):
         if not self.lacking:
             shutil.rmtree(self.incoming)
             return
-        for name in os.listdir(self.incoming):
-            if is_note(name):
-                os.unlink(os.path.join(self.incoming, name))
+        self.clear({os.path.join(self.incoming, name) for name in self.lacking})
         for folder, _folders, _names in os.walk(self.incoming, topdown=False):
-            os.chmod(folder, DIRECTORY_MODE)
-            if os.geteuid() == 0:
-                os.chown(folder, self.parameters["owner"], self.parameters["group"])
+            self.give_folder(folder)
             flush_directory(folder)
         parent = os.path.dirname(self.final)
         if not os.path.isdir(self.final) or not os.listdir(self.final):
@@ -297,11 +328,8 @@ class Placing(object):
         folders = set()
         for name in self.lacking:
             target = os.path.join(self.final, name)
-            if os.path.isdir(target):
-                raise PlaceError("%s on %s is a directory where a file should be" % (target, self.host))
             folder = os.path.dirname(target)
-            if not os.path.isdir(folder):
-                os.makedirs(folder, mode=DIRECTORY_MODE, exist_ok=True)
+            self.make_folder(folder)
             if name in LAST:
                 for one in folders:
                     flush_directory(one)
@@ -312,6 +340,18 @@ class Placing(object):
             flush_directory(one)
         self.proof.save()
         shutil.rmtree(self.incoming)
+
+    def make_folder(self, folder):
+        """Makes a directory, and those above it that are missing, as the container needs them."""
+        if not os.path.isdir(folder):
+            self.make_folder(os.path.dirname(folder))
+            os.mkdir(folder)
+            self.give_folder(folder)
+
+    def give_folder(self, folder):
+        os.chmod(folder, DIRECTORY_MODE)
+        if os.geteuid() == 0:
+            os.chown(folder, self.parameters["owner"], self.parameters["group"])
 
     def remember_manifest(self):
         """Keeps the manifest beside the proof; returns whether it was another one."""
@@ -357,6 +397,7 @@ def run(module):
     if state == "noted":
         same = read_json(placing.manifest_path) == module.params["manifest"]
         return placing.result(not same if module.check_mode else placing.remember_manifest())
+    placing.check_targets()
     if module.check_mode:
         placing.check_disk()
         return would(placing)

@@ -1,20 +1,21 @@
-"""mindie_weights_fetch: nothing wrong and nothing half ever stands at the final path, whatever happens on the way."""
+"""mindie_weights_place: nothing wrong and nothing half ever stands at the final path, whatever happens on the way."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-import random
 import subprocess
-import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.modules.module_runner import run
-from tests.modules.weights_world import SECRET, World, serving
+from tests.modules.weights_world import World, killed_at
 
 SIZES = {
     "model-00001-of-00002.safetensors": 3_000_000,
@@ -26,6 +27,8 @@ SIZES = {
     "模型.md": 5,
 }
 SHARD = "model-00002-of-00002.safetensors"
+STEPS = ("rename", "unlink", "rmdir", "chmod", "mkdir", "fsync")
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away and mounts")
 
 
 @pytest.fixture
@@ -33,75 +36,141 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path, SIZES)
 
 
+@contextmanager
+def mounted(directory: Path, size: str) -> Iterator[None]:
+    directory.mkdir(parents=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", directory], capture_output=True, check=False
+    )
+    if done.returncode:
+        pytest.skip("this machine mounts nothing")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", directory], check=True)
+
+
+# the whole model
+
+
 def test_a_model_appears_whole_with_its_modes(world: World) -> None:
-    result = world.fetch()
-    assert result["changed"], result
+    prepared = world.place("prepared")
+    assert not prepared["changed"]
+    assert prepared["incoming"] == str(world.incoming)
+    assert prepared["missing"] == [{"name": name, "size": SIZES[name], "have": 0} for name in sorted(SIZES)]
+    assert world.incoming.stat().st_mode & 0o7777 == 0o700
+    world.deliver()
+    assert not world.final.exists()
+    published = world.place("published")
+    assert published["changed"], published
+    assert published["placed"] == sorted(SIZES)
+    assert published["missing"] == []
     assert world.at_final() == world.contents
-    assert result["fetched"] == sorted(SIZES)
     assert not world.incoming.exists()
     assert world.final.stat().st_mode & 0o7777 == 0o750
-    assert {path.stat().st_mode & 0o7777 for path in world.final.rglob("*") if path.is_file()} == {0o640}
     assert (world.final / "figures").stat().st_mode & 0o7777 == 0o750
+    assert {path.name for path in world.final.iterdir() if path.name.startswith(".")} == set()
 
 
-def test_the_second_run_changes_nothing_and_needs_no_source(world: World) -> None:
-    world.fetch()
+def test_it_appears_by_one_rename(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.place("prepared")
+    world.deliver()
+    moved: list[tuple[str, str]] = []
+    rename = os.rename
+
+    def seen(source: Any, target: Any) -> None:
+        if str(world.state) not in str(target):
+            moved.append((str(source), str(target)))
+            assert not world.final.exists()
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", seen)
+    world.place("published")
+    assert moved == [(str(world.incoming), str(world.final))]
+
+
+def test_the_second_run_changes_nothing(world: World) -> None:
+    world.bring()
     before = {path: path.stat() for path in world.final.rglob("*")}
-    again = world.fetch(source={"kind": "directory", "path": "/nowhere"})
-    assert not again["changed"], again
+    for state in ("prepared", "published", "noted"):
+        again = world.place(state)
+        assert not again["changed"], again
+        assert again["missing"] == again["placed"] == []
     assert {path: path.stat() for path in world.final.rglob("*")} == before
+    assert not world.incoming.exists()
 
 
-def test_what_it_proved_the_scan_believes(world: World) -> None:
-    world.fetch()
+def test_what_was_proven_on_the_way_the_scan_believes(world: World) -> None:
+    world.bring()
     found = run("mindie_weights_scan", directory=str(world.final), state_directory=str(world.state), mode="remembered")
     assert found["hashed"] == 0
     assert found["manifest"] == world.manifest
+    (world.final / "notes.txt").write_text("mine")
+    (world.final / SHARD).unlink()
+    world.bring()
+    found = run("mindie_weights_scan", directory=str(world.final), state_directory=str(world.state), mode="remembered")
+    assert found["hashed"] == 1, "a file that was renamed alone is proven too; only the foreign one is read"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_files_belong_to_the_user_of_the_container(world: World) -> None:
-    world.fetch(owner=1001, group=1002)
-    owners = {(path.stat().st_uid, path.stat().st_gid) for path in [world.final, *world.final.rglob("*")]}
-    assert owners == {(1001, 1002)}
+@root_only
+@pytest.mark.parametrize("there", [False, True])
+def test_folders_belong_to_the_user_of_the_container(world: World, there: bool) -> None:
+    if there:
+        world.final.mkdir(parents=True)
+        (world.final / "notes.txt").write_text("mine")
+    world.bring(owner=1001, group=1002)
+    made = [world.final / "figures"] + ([] if there else [world.final])
+    assert {(path.stat().st_uid, path.stat().st_gid, path.stat().st_mode & 0o777) for path in made} == {
+        (1001, 1002, 0o750)
+    }
 
 
-def test_check_mode_says_what_it_would_fetch_and_touches_nothing(world: World) -> None:
-    result = world.fetch(check=True)
-    assert result["changed"]
-    assert result["fetched"] == sorted(SIZES)
-    assert SHARD in result["diff"]["after"]
-    assert not world.final.exists()
-    assert not world.final.parent.exists()
-    assert not world.state.exists()
+# into a directory that is there
 
 
-def test_over_http_with_names_of_any_letters(world: World) -> None:
-    with serving(world.source) as server:
-        assert world.fetch(source=world.http(server.server_port))["changed"]
-    assert world.at_final() == world.contents
-    assert server.sent == sum(SIZES.values())
-
-
-def test_only_what_is_wrong_or_missing_is_fetched_and_extra_files_stay(world: World) -> None:
-    world.fetch()
+def test_only_what_is_wrong_or_missing_is_replaced_and_extra_files_stay(world: World) -> None:
+    world.bring()
     (world.final / "notes.txt").write_text("mine")
     (world.final / SHARD).write_bytes(bytes(SIZES[SHARD]))
     (world.final / "config.json").unlink()
-    result = world.fetch()
-    assert result["fetched"] == ["config.json", SHARD]
+    untouched = (world.final / "模型.md").stat()
+    result = world.bring()
+    assert result["placed"] == ["config.json", SHARD]
     assert world.at_final() == {**world.contents, "notes.txt": b"mine"}
+    assert (world.final / "模型.md").stat() == untouched
     assert not world.incoming.exists()
 
 
-def test_an_empty_directory_and_a_link_to_a_directory_are_filled(world: World) -> None:
+def test_shards_come_first_then_index_and_configuration(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.final.mkdir(parents=True)
+    (world.final / "notes.txt").write_text("mine")
+    world.place("prepared")
+    world.deliver()
+    moved: list[str] = []
+    rename = os.rename
+
+    def seen(source: Any, target: Any) -> None:
+        if str(target).startswith(f"{world.final}/"):
+            moved.append(str(target).removeprefix(f"{world.final}/"))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", seen)
+    assert world.place("published")["changed"]
+    assert moved[:2] == ["model-00001-of-00002.safetensors", SHARD]
+    assert moved[-2:] == ["model.safetensors.index.json", "config.json"]
+    assert sorted(moved) == sorted(SIZES)
+
+
+def test_an_empty_directory_behind_a_link_is_filled(world: World) -> None:
     elsewhere = world.base / "disk2" / "model"
     elsewhere.mkdir(parents=True)
     world.final.parent.mkdir()
     world.final.symlink_to(elsewhere)
-    assert world.fetch()["changed"]
+    world.incoming = elsewhere.parent / ".model.incoming"
+    assert world.bring()["changed"]
     assert world.final.is_symlink()
     assert world.at_final() == world.contents
+    assert list(elsewhere.parent.iterdir()) == [elsewhere], "the hidden directory was beside what the link leads to"
 
 
 def test_a_wrong_file_that_is_a_link_into_a_cache_is_replaced_and_the_cache_kept(world: World) -> None:
@@ -109,299 +178,307 @@ def test_a_wrong_file_that_is_a_link_into_a_cache_is_replaced_and_the_cache_kept
     blob = world.base / "blob"
     blob.write_bytes(b"other")
     (world.final / SHARD).symlink_to(blob)
-    assert world.fetch()["changed"]
+    assert world.bring()["changed"]
     assert world.at_final() == world.contents
     assert blob.read_bytes() == b"other"
 
 
-def test_a_transfer_goes_on_where_it_was_cut_off(world: World) -> None:
-    world.incoming.mkdir(parents=True)
-    (world.incoming / f"{SHARD}.partial").write_bytes(world.contents[SHARD][:1_500_000])
-    with serving(world.source) as server:
-        assert world.fetch(source=world.http(server.server_port))["changed"]
-    assert server.sent == sum(SIZES.values()) - 1_500_000
-    assert world.at_final() == world.contents
+@root_only
+def test_a_mount_point_is_filled_from_inside(world: World) -> None:
+    with mounted(world.final, "40m"):
+        world.incoming = world.final / ".model.incoming"
+        assert world.bring()["changed"]
+        assert world.at_final() == world.contents
+        assert not world.place("published")["changed"]
+        assert not world.incoming.exists()
 
 
-@pytest.mark.parametrize("left", [b"\0" * 1_000_000, b"x" * 3_000_000])
-def test_a_wrong_rest_of_an_earlier_run_is_thrown_away(world: World, left: bytes) -> None:
-    world.incoming.mkdir(parents=True)
-    (world.incoming / f"{SHARD}.partial").write_bytes(left)
-    (world.incoming / "of-another-model.safetensors.partial").write_bytes(b"x")
-    assert world.fetch()["changed"]
-    assert world.at_final() == world.contents
-
-
-def test_a_whole_file_without_proof_is_read_again_and_not_sent(world: World) -> None:
-    world.incoming.mkdir(parents=True)
-    (world.incoming / SHARD).write_bytes(world.contents[SHARD])
-    with serving(world.source) as server:
-        assert world.fetch(source=world.http(server.server_port))["changed"]
-    assert server.sent == sum(SIZES.values()) - SIZES[SHARD]
-
-
-def test_kill_at_any_moment_loses_nothing_and_shows_nothing_half(world: World) -> None:
-    dice = random.Random(3)
-    with serving(world.source) as server:
-        server.piece, server.pause = 100_000, 0.02
-        for _ in range(7):
-            process = world.start(source=world.http(server.server_port))
-            until = server.sent + dice.randrange(1, 700_000)
-            deadline = time.monotonic() + 30
-            while server.sent < until and process.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.005)
-            process.kill()
-            process.communicate()
-            assert not world.final.exists() or world.at_final() == world.contents
-        server.pause = 0
-        assert not world.fetch(source=world.http(server.server_port)).get("failed")
-        # What was on its way when the process died is sent again: a few socket buffers for each of the four streams.
-        assert server.sent < sum(SIZES.values()) + 8 * 4 * 1_000_000
-    assert world.at_final() == world.contents
+@pytest.mark.parametrize("state", ["prepared", "published"])
+def test_a_directory_where_a_file_should_be_is_told_before_anything_moves(world: World, state: str) -> None:
+    (world.final / SHARD / "inside").mkdir(parents=True)
+    for check in (True, False):
+        result = world.place(state, check=check)
+        assert result["failed"]
+        assert f"{world.final}/{SHARD} on host2 is a directory where a file should be" in result["msg"]
     assert not world.incoming.exists()
 
 
-def test_kill_while_files_get_their_place_in_an_existing_directory(world: World) -> None:
-    world.fetch()
+def test_a_file_where_a_directory_should_be_is_told(world: World) -> None:
+    world.final.mkdir(parents=True)
+    (world.final / "figures").write_text("x")
+    assert "figures on host2 is a file where a directory should be" in world.place("prepared")["msg"]
+    (world.base / "other").write_text("x")
+    assert "is not a directory" in world.place("prepared", directory=str(world.base / "other"))["msg"]
+
+
+# what an earlier run left
+
+
+def test_what_has_arrived_is_counted_by_the_journal_and_not_by_the_size(world: World) -> None:
+    partial = world.arrive(SHARD, (0, 100_000), (50_000, 100_000), (1_000_000, 500_000))
+    os.truncate(partial, SIZES[SHARD])
+    result = world.place("prepared")
+    assert {row["name"]: row["have"] for row in result["missing"]}[SHARD] == 150_000 + 500_000
+    assert partial.read_bytes()[1_000_000:1_500_000] == world.contents[SHARD][1_000_000:1_500_000]
+    assert (world.incoming / ".pieces.0").exists(), "the exchange goes on from it"
+
+
+def test_what_does_not_belong_to_the_manifest_is_removed(world: World) -> None:
+    keep = world.arrive("config.json", (0, 5))
+    world.deliver(SHARD)
+    victim = world.base / "victim"
+    victim.mkdir()
+    (victim / "precious").write_text("x")
+    (world.incoming / "other-model.safetensors.partial").write_bytes(b"x")
+    (world.incoming / "other.json").write_bytes(b"x")
+    (world.incoming / "old" / "deep").mkdir(parents=True)
+    (world.incoming / "old" / "deep" / "a.json").write_bytes(b"x")
+    (world.incoming / "figures").symlink_to(victim)
+    (world.incoming / "empty.txt.partial").symlink_to(victim / "precious")
+    (world.incoming / "模型.md.partial").write_bytes(b"longer than it may be")
+    world.place("prepared")
+    left = {path.relative_to(world.incoming).as_posix() for path in world.incoming.rglob("*")}
+    assert left == {".pieces.0", ".proven", SHARD, keep.name}
+    assert (victim / "precious").read_text() == "x"
+    world.bring()
+    assert world.at_final() == world.contents
+    assert not (world.final / "old").exists()
+
+
+def test_a_directory_of_an_older_manifest_where_a_file_comes_now_gives_way(world: World) -> None:
+    (world.incoming / "config.json").mkdir(parents=True)
+    (world.incoming / "config.json" / "part").write_bytes(b"x")
+    world.place("prepared")
+    assert list(world.incoming.iterdir()) == []
+
+
+def test_a_whole_file_whose_proof_is_lost_is_proven_again(world: World) -> None:
+    world.deliver(SHARD, proof=False)
+    world.deliver("config.json")
+    result = world.place("prepared")
+    assert SHARD in {row["name"] for row in result["missing"]}
+    assert "config.json" not in {row["name"] for row in result["missing"]}
+    assert (world.incoming / f"{SHARD}.partial").read_bytes() == world.contents[SHARD]
+    assert not (world.incoming / SHARD).exists()
+
+
+@pytest.mark.parametrize("damage", ["touched", "cut", "other", "binary"])
+def test_a_proof_that_does_not_fit_is_none(world: World, damage: str) -> None:
+    world.deliver(SHARD)
+    notes = world.incoming / ".proven"
+    if damage == "touched":
+        content = bytearray(world.contents[SHARD])
+        content[7] ^= 1
+        time.sleep(0.02)  # within one tick of the clock of files a change leaves no trace
+        (world.incoming / SHARD).write_bytes(content)
+    elif damage == "cut":
+        notes.write_bytes(notes.read_bytes()[:-1])
+    elif damage == "other":
+        notes.write_text(notes.read_text().replace(world.manifest["files"][1]["sha256"], "0" * 64))
+        notes.write_text("\t".join([notes.read_text().split("\t")[0], "0" * 64, SHARD]) + "\n")
+    else:
+        notes.write_bytes(b"\xff\0\n" * 100)
+    assert SHARD in {row["name"] for row in world.place("prepared")["missing"]}
+
+
+def test_the_proof_outlives_the_notes_of_the_exchange(world: World) -> None:
+    world.deliver(SHARD)
+    world.place("prepared")
+    (world.incoming / ".proven").unlink()
+    assert SHARD not in {row["name"] for row in world.place("prepared")["missing"]}
+
+
+def test_what_did_not_arrive_is_told_and_nothing_appears(world: World) -> None:
+    world.place("prepared")
+    world.deliver("config.json", "empty.txt")
+    early = world.place("published")
+    assert early["failed"]
+    assert "5 files did not arrive on host2, such as model-00001-of-00002.safetensors" in early["msg"]
+    assert not world.final.exists()
+    world.deliver(*(set(SIZES) - {"config.json", "empty.txt"}))
+    assert world.place("published")["changed"]
+    assert world.at_final() == world.contents
+
+
+# kills
+
+
+def test_kill_at_any_step_shows_nothing_half(world: World) -> None:
+    steps = 0
+    while True:
+        steps += 1
+        world.place("prepared")
+        world.deliver(*(name for name in SIZES if not (world.incoming / name).exists()))
+        if not killed_at(steps, STEPS, lambda: world.place("published")):
+            break
+        assert not world.final.exists() or world.at_final() == world.contents
+        if world.final.exists():
+            assert not world.place("published").get("failed")
+            subprocess.run(["rm", "-r", world.final, world.state], check=True)
+    assert steps > 5
+    assert world.at_final() == world.contents
+
+
+def test_kill_while_files_get_their_place_in_a_directory_that_is_there(world: World) -> None:
+    world.bring()
     old = world.at_final()
     world.contents = {name: content[::-1] + b"!" for name, content in old.items()}
-    for name, content in world.contents.items():
-        (world.source / name).write_bytes(content)
-    for moment in range(6):
-        process = world.start(streams=2)
-        time.sleep(0.1 + 0.1 * moment)
-        process.kill()
-        process.communicate()
-        for name, content in world.at_final().items():
+    steps = 0
+    while True:
+        steps += 1
+        # As a sync does: what stands there without a proof is read first.
+        run("mindie_weights_scan", directory=str(world.final), state_directory=str(world.state), mode="remembered")
+        prepared = world.place("prepared")
+        world.deliver(*(row["name"] for row in prepared["missing"]))
+        if not killed_at(steps, STEPS, lambda: world.place("published")):
+            break
+        found = world.at_final()
+        assert set(found) == set(SIZES)
+        for name, content in found.items():
             assert content in (old[name], world.contents[name])
-    assert not world.fetch().get("failed")
+        if found["config.json"] == world.contents["config.json"]:
+            assert found == world.contents, "config.json tells that everything else is there"
+    assert steps > 10
     assert world.at_final() == world.contents
+    assert not world.incoming.exists()
 
 
-def test_index_and_configuration_come_last(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.final.mkdir(parents=True)
-    (world.final / "notes.txt").write_text("mine")
-    moved: list[str] = []
+# more than one
+
+
+def test_one_that_was_overtaken_finds_everything_done(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.place("prepared")
+    world.deliver()
     rename = os.rename
+    others: list[subprocess.Popen[bytes]] = []
 
-    def seen(source: str, target: str) -> None:
-        if str(target).startswith(str(world.final) + "/"):
-            moved.append(str(target).removeprefix(str(world.final) + "/"))
+    def late(source: Any, target: Any) -> None:
+        if str(target) == str(world.final):
+            other = world.start("published")
+            others.append(other)
+            until = time.monotonic() + 60
+            while str(world.incoming) not in links_of(other.pid):
+                assert time.monotonic() < until and other.poll() is None
+                time.sleep(0.02)
         rename(source, target)
 
-    monkeypatch.setattr(os, "rename", seen)
-    world.fetch()
-    assert moved[:2] == ["model-00001-of-00002.safetensors", SHARD]
-    assert moved[-2:] == ["model.safetensors.index.json", "config.json"]
-
-
-def test_a_cut_connection_is_made_again(world: World) -> None:
-    with serving(world.source) as server:
-        server.cut_after = 900_000
-        assert world.fetch(source=world.http(server.server_port))["changed"]
-    assert world.at_final() == world.contents
-
-
-def test_a_source_that_always_ends_too_early_is_given_up(world: World) -> None:
-    with serving(world.source) as server:
-        server.cut_after = 0
-        result = world.fetch(source=world.http(server.server_port))
-    assert result["failed"]
-    assert "host2" in result["msg"]
-    assert f"http://127.0.0.1:{server.server_port}/" in result["msg"]
-    assert not world.final.exists()
-
-
-def test_a_silent_source_is_given_up(world: World) -> None:
-    with serving(world.source) as server:
-        server.piece, server.pause = 1, 30.0
-        result = world.fetch(source=world.http(server.server_port), timeout=1, retries=0, streams=1)
-    assert result["failed"]
-    assert "timed out" in result["msg"]
-
-
-def test_one_flipped_byte_on_the_way_is_fetched_again(world: World) -> None:
-    with serving(world.source) as server:
-        server.flip, server.flips = SHARD, 1
-        assert world.fetch(source=world.http(server.server_port))["changed"]
-    assert world.at_final() == world.contents
-
-
-def test_a_source_with_a_wrong_byte_is_named_with_file_and_host(world: World) -> None:
-    with serving(world.source) as server:
-        server.flip = SHARD
-        result = world.fetch(source=world.http(server.server_port))
-    assert result["failed"]
-    for part in (SHARD, "host2", "sha256", f"127.0.0.1:{server.server_port}"):
-        assert part in result["msg"]
-    assert not world.final.exists()
-    assert not (world.incoming / f"{SHARD}.partial").exists()
-
-
-@pytest.mark.parametrize(
-    ("misdeed", "said"),
-    [
-        ({"status": 404}, "does not have the file"),
-        ({"wrong_length": True}, "the manifest says"),
-        ({"status": 500}, "500"),
-    ],
-)
-def test_answers_that_make_no_sense(world: World, misdeed: dict[str, Any], said: str) -> None:
-    with serving(world.source) as server:
-        vars(server).update(misdeed)
-        result = world.fetch(source=world.http(server.server_port), retries=0)
-    assert result["failed"]
-    assert said in result["msg"]
-
-
-def test_a_server_without_ranges_is_not_believed(world: World) -> None:
-    world.incoming.mkdir(parents=True)
-    (world.incoming / f"{SHARD}.partial").write_bytes(world.contents[SHARD][:1000])
-    with serving(world.source) as server:
-        server.ignore_range = True
-        result = world.fetch(source=world.http(server.server_port), retries=0)
-    assert result["failed"]
-    assert not world.final.exists()
-
-
-def test_a_wrong_secret_is_told(world: World) -> None:
-    world.secret.write_text("x" * 64)
-    with serving(world.source) as server:
-        result = world.fetch(source=world.http(server.server_port))
-    assert "refuses our secret" in result["msg"]
-    assert SECRET not in json.dumps(result)
-
-
-def test_no_server_at_all(world: World) -> None:
-    with serving(world.source) as server:
-        port = server.server_port
-    result = world.fetch(source=world.http(port), retries=0)
-    assert "refused" in result["msg"]
-
-
-def test_a_source_directory_that_is_missing_or_shorter_is_told(world: World) -> None:
-    assert "does not exist" in world.fetch(source={"kind": "directory", "path": "/nowhere"})["msg"]
-    (world.source / SHARD).write_bytes(b"short")
-    assert "has 5 bytes and the manifest says" in world.fetch()["msg"]
-
-
-@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", ".x", "a/.x", "", "a//b", "a\\b", "a\0b", 7, None])
-def test_hostile_names_are_refused(world: World, name: Any) -> None:
-    manifest = {"files": [*world.manifest["files"], {"name": name, "size": 1, "sha256": "0" * 64}]}
-    result = world.fetch(manifest=manifest)
-    assert result["failed"]
-    assert not world.incoming.exists()
-
-
-@pytest.mark.parametrize(
-    "manifest", [{}, {"files": []}, {"files": [3]}, {"files": [{"name": "a", "size": -1, "sha256": "0" * 64}]}]
-)
-def test_manifests_that_make_no_sense_are_refused(world: World, manifest: dict[str, Any]) -> None:
-    assert world.fetch(manifest=manifest)["failed"]
-
-
-def test_two_at_once_bring_it_once(world: World) -> None:
-    with serving(world.source) as server:
-        server.piece, server.pause = 100_000, 0.01
-        source = world.http(server.server_port)
-        processes = [world.start(source=source) for _ in range(2)]
-        results = [json.loads(process.communicate(timeout=60)[0]) for process in processes]
-    assert not any(result.get("failed") for result in results)
-    assert server.sent == sum(SIZES.values())
+    monkeypatch.setattr(os, "rename", late)
+    assert world.place("published")["changed"]
+    (other,) = others
+    result = json.loads(other.communicate(timeout=60)[0])
+    assert not result.get("failed"), result
+    assert not result["changed"]
     assert world.at_final() == world.contents
     assert not world.incoming.exists()
 
 
-def test_one_that_does_not_want_to_wait_is_told(world: World) -> None:
-    with serving(world.source) as server:
-        server.piece, server.pause = 10_000, 0.05
-        process = world.start(source=world.http(server.server_port))
-        while not server.sent:
-            time.sleep(0.02)
-        result = world.fetch(lock_wait=0)
-        process.kill()
-        process.communicate()
-    assert "another transfer" in result["msg"]
+def links_of(pid: int) -> set[str]:
+    found = set()
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            found.add(os.readlink(path))  # noqa: PTH115
+        except FileNotFoundError:
+            continue
+    return found
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a small file system")
+@pytest.mark.parametrize("state", ["prepared", "published"])
+def test_one_that_waited_long_enough_is_told(world: World, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.place("prepared")
+    world.deliver()
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    with_lock = os.open(world.incoming, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(with_lock, fcntl.LOCK_EX)
+    try:
+        result = world.place(state)
+        assert f"another transfer into {world.final} is running on host2" in result["msg"]
+        assert not world.final.exists()
+    finally:
+        os.close(with_lock)
+    assert not world.place(state).get("failed")
+
+
+# the disk
+
+
+@root_only
 def test_a_disk_that_is_too_small_is_found_before_anything_is_copied(tmp_path: Path) -> None:
     world = World(tmp_path, SIZES)
-    world.final.parent.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "none", world.final.parent], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("this machine mounts nothing")
-    try:
-        result = world.fetch()
+    with mounted(world.final.parent, "4m"):
+        result = world.place("prepared")
         assert result["failed"]
         assert "nothing was copied" in result["msg"]
         assert "host2" in result["msg"]
+        assert str(sum(SIZES.values())) in result["msg"]
         assert list(world.final.parent.iterdir()) == []
-        assert world.fetch(check=True)["failed"]
-    finally:
-        subprocess.run(["umount", world.final.parent], check=True)
+        assert world.place("published", check=True)["failed"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a small file system")
-def test_a_mount_point_is_filled_from_inside(tmp_path: Path) -> None:
-    world = World(tmp_path, SIZES)
-    world.final.mkdir(parents=True)
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=40m", "none", world.final], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("this machine mounts nothing")
-    try:
-        assert world.fetch()["changed"]
-        assert world.at_final() == world.contents
-        assert not world.fetch()["changed"]
-    finally:
-        subprocess.run(["umount", world.final], check=True)
+@root_only
+def test_what_has_its_blocks_already_needs_no_more(tmp_path: Path) -> None:
+    world = World(tmp_path, {"a.safetensors": 5_000_000, "b.safetensors": 2_000_000})
+    with mounted(world.final.parent, "9m"):
+        allocated = world.arrive("a.safetensors", (0, 10))
+        with allocated.open("r+b") as out:
+            os.posix_fallocate(out.fileno(), 0, 5_000_000)
+        assert not world.place("prepared").get("failed"), "5 of 9 MB are taken, by what is to come"
+        allocated.unlink()
+        sparse = world.arrive("a.safetensors", (0, 10))
+        os.truncate(sparse, 5_000_000)
+        (world.final.parent / "other").write_bytes(bytes(4_000_000))
+        result = world.place("prepared")
+        assert "nothing was copied" in result["msg"], "a hole has a size and no blocks"
 
 
-def test_a_file_that_cannot_be_written_ends_the_run(world: World) -> None:
-    module = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-    module += "resource.setrlimit(resource.RLIMIT_FSIZE, (1000000, 1000000)); "
-    module += "import sys, json; from tests.modules.module_runner import run; "
-    module += "print(json.dumps(run('mindie_weights_fetch', **json.load(sys.stdin))))"
-    limited = subprocess.run(
-        [sys.executable, "-c", module],
-        input=json.dumps(world.arguments(retries=0)).encode(),
-        capture_output=True,
-        check=True,
-        cwd=Path(__file__).resolve().parents[2],
-    )
-    result = json.loads(limited.stdout)
-    assert result["failed"]
-    assert not world.final.exists()
+# what is asked for
 
 
-def test_prepared_and_received_as_the_controller_uses_them(world: World) -> None:
-    prepared = world.fetch(state="prepared", source={"kind": "received"})
-    assert prepared["incoming"] == str(world.incoming)
-    assert {row["name"]: row["have"] for row in prepared["missing"]} == dict.fromkeys(SIZES, 0)
-    half = dict(list(world.contents.items())[:2])
-    for name, content in half.items():
-        (world.incoming / f"{name}.partial").write_bytes(content)
-    (world.incoming / "config.json.partial").write_bytes(b"0123456789")  # right size, wrong content
-    verified = world.fetch(state="verified", source={"kind": "received"})
-    assert verified["wrong"] == ["config.json"]
-    assert set(half) <= set(verified["fetched"])
-    early = world.fetch(source={"kind": "received"})
-    assert "did not arrive" in early["msg"]
-    assert not world.final.exists()
-    for name, content in world.contents.items():
-        if name not in half:
-            (world.incoming / f"{name}.partial").parent.mkdir(exist_ok=True)
-            (world.incoming / f"{name}.partial").write_bytes(content)
-    assert world.fetch(source={"kind": "received"})["changed"]
-    assert world.at_final() == world.contents
+def test_check_mode_says_what_would_change_and_touches_nothing(world: World) -> None:
+    result = world.place("published", check=True)
+    assert result["changed"]
+    assert result["placed"] == sorted(SIZES)
+    assert result["diff"]["before"] == ""
+    assert result["diff"]["after"].splitlines() == [f"{name} {SIZES[name]} bytes" for name in sorted(SIZES)]
+    assert result["diff"]["after_header"] == f"{world.final} on host2"
+    assert list(world.base.iterdir()) == []
+    world.bring()
+    again = world.place("published", check=True)
+    assert not again["changed"]
+    assert "diff" not in again
 
 
 def test_a_manifest_can_be_noted_alone(world: World) -> None:
-    assert world.fetch(state="noted", check=True)["changed"]
-    assert world.fetch(state="noted")["changed"]
-    assert not world.fetch(state="noted")["changed"]
+    assert world.place("noted", check=True)["changed"]
+    assert not world.state.exists()
+    assert world.place("noted")["changed"]
+    assert not world.place("noted")["changed"]
     assert not world.incoming.exists()
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", ".x", "a/.x", "", "a//b", "a\\b", "a\0b", 7, None])
+@pytest.mark.parametrize("state", ["prepared", "published", "noted"])
+def test_hostile_names_are_refused(world: World, name: Any, state: str) -> None:
+    manifest = {"files": [*world.manifest["files"], {"name": name, "size": 1, "sha256": "0" * 64}]}
+    result = world.place(state, manifest=manifest)
+    assert result["failed"]
+    assert list(world.base.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        None,
+        [],
+        [3],
+        [{"name": "a", "size": -1, "sha256": "0" * 64}],
+        [{"name": "a", "size": True, "sha256": "0" * 64}],
+        [{"name": "a", "size": 1 << 51, "sha256": "0" * 64}],
+        [{"name": "a", "size": 1, "sha256": "0" * 63}],
+        [{"name": "a", "size": 1, "sha256": "0" * 64}] * 2,
+        [{"name": name, "size": 1, "sha256": "0" * 64} for name in ("a", "a/b")],
+    ],
+)
+def test_manifests_that_make_no_sense_are_refused(world: World, rows: Any) -> None:
+    result = world.place("prepared", manifest={"files": rows})
+    assert result["failed"]
+    assert "the manifest" in result["msg"]

@@ -1,24 +1,30 @@
-"""A model to bring, a host to bring it to, and sources that misbehave."""
+"""A model to bring and a host to bring it to; what arrives there is put where the exchange would put it."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
+import os
+import signal
+import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
-from tests.modules.module_runner import run
+from mindie_deploy.weights.exchange import Exchange, Participant, Place, agent_archive
+from mindie_deploy.weights.manifest import Manifest
+from tests.modules.module_runner import PLUGINS, run
 
-SECRET = "s" * 64
-ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(PLUGINS))
+from mindie_exchange.agent import PROVEN
+from mindie_exchange.journal import Journal
+
+SECRET = "5e" * 32
+ROOT = PLUGINS.parent
 
 
 def content_of(name: str, size: int) -> bytes:
@@ -26,21 +32,22 @@ def content_of(name: str, size: int) -> bytes:
     return (seed * (size // len(seed) + 1))[:size]
 
 
+def free_port() -> int:
+    with socket.socket() as link:
+        link.bind(("127.0.0.1", 0))
+        return int(link.getsockname()[1])
+
+
 class World:
-    """Directories of one test: the source, and the place on the host."""
+    """The directories of one host."""
 
     def __init__(self, base: Path, sizes: dict[str, int]) -> None:
         self.base = base
-        self.source, self.final, self.state = base / "source", base / "models" / "model", base / "state"
+        self.final, self.state = base / "models" / "model", base / "state"
         self.incoming = base / "models" / ".model.incoming"
-        self.secret = base / "secret"
+        self.status_file = self.state / "weights" / "status.json"
         base.mkdir(exist_ok=True)
-        self.secret.write_text(SECRET)
-        self.secret.chmod(0o600)
         self.contents = {name: content_of(name, size) for name, size in sizes.items()}
-        for name, content in self.contents.items():
-            (self.source / name).parent.mkdir(parents=True, exist_ok=True)
-            (self.source / name).write_bytes(content)
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -50,35 +57,66 @@ class World:
         ]
         return {"files": rows}
 
-    def arguments(self, **changes: Any) -> dict[str, Any]:
+    # mindie_weights_place
+
+    def arguments(self, state: str, **changes: Any) -> dict[str, Any]:
         values = {
+            "state": state,
             "directory": str(self.final),
             "state_directory": str(self.state),
             "manifest": self.manifest,
-            "source": {"kind": "directory", "path": str(self.source)},
             "host": "host2",
-            "retries": 1,
         }
         return {**values, **changes}
 
-    def fetch(self, check: bool = False, **changes: Any) -> dict[str, Any]:
-        return run("mindie_weights_fetch", check=check, **self.arguments(**changes))
+    def place(self, state: str, check: bool = False, **changes: Any) -> dict[str, Any]:
+        return run("mindie_weights_place", check=check, **self.arguments(state, **changes))
 
-    def start(self, **changes: Any) -> subprocess.Popen[bytes]:
-        """Starts the module in a process of its own, to be killed."""
+    def start(self, state: str, **changes: Any) -> subprocess.Popen[bytes]:
+        """Starts the module in a process of its own; it prints its result."""
         code = "import sys, json; from tests.modules.module_runner import run; "
-        code += "print(json.dumps(run('mindie_weights_fetch', **json.load(sys.stdin))))"
+        code += "print(json.dumps(run('mindie_weights_place', **json.load(sys.stdin))))"
         process = subprocess.Popen(
             [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         assert process.stdin is not None
-        process.stdin.write(json.dumps(self.arguments(**changes)).encode())
+        process.stdin.write(json.dumps(self.arguments(state, **changes)).encode())
         process.stdin.close()
         process.stdin = None
         return process
 
-    def http(self, port: int) -> dict[str, Any]:
-        return {"kind": "http", "url": f"http://127.0.0.1:{port}/", "secret_file": str(self.secret)}
+    def deliver(self, *names: str, proof: bool = True) -> None:
+        """Does what the exchange does: proven files in the hidden directory, and their proof beside them."""
+        for name in names or self.contents:
+            path = self.incoming / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self.contents[name])
+            path.chmod(0o640)
+            info = path.stat()
+            key = f"{info.st_ino}:{info.st_size}:{info.st_mtime_ns}:{info.st_ctime_ns}"
+            if proof:
+                with (self.incoming / PROVEN).open("a") as notes:
+                    notes.write(f"{key}\t{hashlib.sha256(self.contents[name]).hexdigest()}\t{name}\n")
+
+    def arrive(self, name: str, *ranges: tuple[int, int]) -> Path:
+        """Makes a partial file of which the journal knows these ranges, as (offset, length)."""
+        path = self.incoming / f"{name}.partial"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("r+b" if path.exists() else "wb") as out:
+            for offset, length in ranges:
+                out.seek(offset)
+                out.write(self.contents[name][offset : offset + length])
+        journal = Journal(str(self.incoming / ".pieces.0"))
+        journal.note((name, offset, length, 0) for offset, length in ranges)
+        journal.close()
+        return path
+
+    def bring(self, **changes: Any) -> dict[str, Any]:
+        """Brings everything that lacks; returns what the publishing said."""
+        prepared = self.place("prepared", **changes)
+        assert not prepared.get("failed"), prepared
+        self.deliver(*(row["name"] for row in prepared["missing"]))
+        return self.place("published", **changes)
 
     def at_final(self) -> dict[str, bytes]:
         return {
@@ -87,75 +125,78 @@ class World:
             if path.is_file()
         }
 
+    # mindie_weights_exchange
 
-class Server(ThreadingHTTPServer):
-    """A source whose misdeeds a test sets."""
+    def exchange(self, state: str, check: bool = False, **more: Any) -> dict[str, Any]:
+        where = {"state_directory": str(self.state), "status_file": str(self.status_file)}
+        return run("mindie_weights_exchange", check=check, state=state, **where, **more)
 
-    daemon_threads = True
+    def start_agent(self, plan: Any, **more: Any) -> dict[str, Any]:
+        """Starts the agent with a plan (a mapping, or any text)."""
+        text = plan if isinstance(plan, str) else json.dumps(plan)
+        return self.exchange("started", agent=AGENT, plan=text, **more)
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.directory = directory
-        self.sent = 0
-        self.piece, self.pause = 1 << 20, 0.0
-        self.cut_after: int | None = None  # bytes of a body after which the connection ends
-        self.flip: str | None = None  # a file of which one byte is sent wrong
-        self.flips = 10**6
-        self.ignore_range = False
-        self.status: int | None = None
-        self.wrong_length = False
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        pass
-
-    def do_GET(self) -> None:
-        if self.headers["X-Mindie-Deploy-Secret"] != SECRET or self.server.status:
-            self.send_response(self.server.status or 403)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        name = unquote(self.path.lstrip("/"))
-        content = bytearray((self.server.directory / name).read_bytes())
-        if name == self.server.flip and self.server.flips:
-            self.server.flips -= 1
-            content[len(content) // 2] ^= 1
-        total, offset = len(content), 0
-        if "Range" in self.headers and not self.server.ignore_range:
-            offset = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
-            self.send_response(206)
-            self.send_header("Content-Range", f"bytes {offset}-{total - 1}/{total}")
-        else:
-            self.send_response(200)
-        self.send_header("Content-Length", str(total - offset + (5 if self.server.wrong_length else 0)))
-        self.end_headers()
-        body = bytes(content[offset:])
-        if self.server.cut_after is not None and len(body) > self.server.cut_after:
-            body = body[: self.server.cut_after]
-            self.close_connection = True
-        for at in range(0, len(body), self.server.piece):
-            part = body[at : at + self.server.piece]
-            try:
-                self.wfile.write(part)
-            except OSError:
-                self.close_connection = True
-                return
-            self.server.sent += len(part)
-            if self.server.pause:
-                time.sleep(self.server.pause)
+    def wait_for(self, reached: Callable[[dict[str, Any]], Any], patience: float = 90.0) -> dict[str, Any]:
+        """Waits until the agent's status says what it should; returns it."""
+        until = time.monotonic() + patience
+        while time.monotonic() < until:
+            shown = self.exchange("status")
+            status: dict[str, Any] = shown["status"]
+            assert status.get("state") != "failed", status
+            if reached(status):
+                return status
+            time.sleep(0.02)
+        raise AssertionError(f"the agent did not come so far: {shown}")
 
 
-@contextmanager
-def serving(directory: Path) -> Iterator[Server]:
-    server = Server(directory)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
+AGENT = base64.b64encode(agent_archive(PLUGINS)).decode()
+
+
+def whole(status: dict[str, Any]) -> bool:
+    return status.get("state") in ("serving", "done")
+
+
+def exchange_of(port: int, complete: dict[str, World], lacking: dict[str, World], **more: Any) -> Exchange:
+    """Returns the exchange of these hosts, each with an address of its own in 127.0.0.0/8."""
+    hosts = {**complete, **lacking}
+    manifest = Manifest.of(next(iter(hosts.values())).manifest["files"])
+    participants = [
+        Participant(
+            name=name,
+            address=f"127.0.0.{number}",
+            place=Place(
+                final=str(world.final),
+                incoming="" if name in complete else str(world.incoming),
+                complete=frozenset(world.contents) if name in complete else frozenset(),
+                read_only=name in complete,
+            ),
+            status_file=str(world.status_file),
+        )
+        for number, (name, world) in enumerate(hosts.items(), 2)
+    ]
+    return Exchange(manifest, tuple(participants), port=port, secret=SECRET, lifetime=120, **more)
+
+
+def killed_at(step: int, names: tuple[str, ...], work: Callable[[], Any]) -> bool:
+    """Does the work in a process that is killed at the step-th call of these functions of os; False: it got through."""
+    pid = os.fork()
+    if not pid:
+        calls = 0
+
+        def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*arguments: Any, **options: Any) -> Any:
+                nonlocal calls
+                calls += 1
+                if calls == step:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return function(*arguments, **options)
+
+            return call
+
+        try:
+            for name in names:
+                setattr(os, name, counted(getattr(os, name)))
+            work()
+        finally:
+            os._exit(0)
+    return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
