@@ -27,7 +27,8 @@ RECAP = re.compile(r"^(\S+) +: ok=(\d+) +changed=(\d+) +unreachable=(\d+) +faile
 
 
 def safetensors(name: str, dtype: str, size: int) -> bytes:
-    header = {name: {"dtype": dtype, "shape": [size], "data_offsets": [0, size]}}
+    numbers = size // {"BF16": 2, "F8_E4M3": 1}[dtype]
+    header = {name: {"dtype": dtype, "shape": [numbers], "data_offsets": [0, size]}}
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + (name.encode() * size)[:size]
 
@@ -38,7 +39,7 @@ def make_model(directory: Path, dtype: str = "BF16") -> dict[str, bytes]:
         configuration["quantization_config"] = {"quant_method": "fp8"}
     contents = {
         SHARDS[0]: safetensors("a", dtype, 300_000),
-        SHARDS[1]: safetensors("b", dtype, 200_001),
+        SHARDS[1]: safetensors("b", dtype, 200_002),
         "model.safetensors.index.json": json.dumps({"weight_map": {"a": SHARDS[0], "b": SHARDS[1]}}).encode(),
         "config.json": json.dumps(configuration).encode(),
         **dict.fromkeys(("generation_config.json", "tokenizer.json", "tokenizer_config.json"), b"{}"),
