@@ -25,7 +25,8 @@ def good_files() -> dict[str, bytes]:
 
 
 def model(**changes: Any) -> dict[str, Any]:
-    shard = {"tensors": 2, "dtypes": {"BF16": 2}, "absent": 0, "absent_names": [], "error": None}
+    counts = {"absent": 0, "absent_names": [], "foreign": 0, "foreign_names": []}
+    shard = {"tensors": 2, "dtypes": {"BF16": 2}, **counts, "error": None}
     return {
         "configuration": CONFIGURATION,
         "configuration_error": None,
@@ -48,9 +49,14 @@ def result(files: Mapping[str, bytes] | None = None, *, read: bool = True, **cha
             {"name": name, "size": len(content), "sha256": digest(content) if read else None}
             for name, content in files.items()
         ],
+        "broken": {},
+        "sampled": {},
+        "unsampled": [],
+        "seed": "",
         "unreadable": {},
         "model": model(),
         "incoming": {},
+        "reserved": {},
         "disk": {"path": "/data", "available_bytes": 10**13},
         "checksums": None,
         "manifest": None,

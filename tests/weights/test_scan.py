@@ -55,3 +55,15 @@ def test_a_result_with_anything_anywhere_is_read_or_refused(data: st.DataObject)
     except ScanError:
         return
     assert isinstance(found, Scan)
+
+
+def test_what_a_reading_found_broken_and_what_a_sample_read() -> None:
+    found = scan(broken={"a.safetensors": [[0, 8], [16, 3]]}, sampled={"a.safetensors": 2}, unsampled=["b"], seed="x")
+    assert found.broken == {"a.safetensors": ((0, 8), (16, 3))}
+    assert (found.sampled, found.unsampled, found.seed) == ({"a.safetensors": 2}, ("b",), "x")
+
+
+@pytest.mark.parametrize("ranges", [3, [3], [[1]], [[1, 2, 3]], [[-1, 2]], [[1, "2"]], {"a": 1}])
+def test_ranges_that_are_none_are_refused(ranges: Any) -> None:
+    with pytest.raises(ScanError):
+        scan(broken={"a.safetensors": ranges})

@@ -31,7 +31,8 @@ class ShardFacts:
     """The header of one safetensors file, and what the index expects in it.
 
     `dtypes` counts tensors by dtype; `absent` counts tensors that the index places in this shard and its header does
-    not have, `absent_names` are the first of them; `error` is why the header could not be read.
+    not have, `absent_names` are the first of them; `foreign` and `foreign_names` are those that the header has and the
+    index does not place in this shard; `error` is why the header cannot be used.
     """
 
     tensors: int
@@ -39,6 +40,8 @@ class ShardFacts:
     absent: int
     absent_names: tuple[str, ...]
     error: str | None
+    foreign: int = 0
+    foreign_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,9 @@ class Scan:
     """One directory as a scan saw it. Sizes in bytes.
 
     `incoming` holds what an unfinished transfer left, by file, `reserved` what those files take of the disk already.
+    `broken` tells where files are not what they should be, as ranges (offset, length); a file that differs and of which
+    no pieces are remembered is not in it. `sampled` counts the pieces that a sample compared, by file, `unsampled` are
+    the files of which no pieces are remembered.
     """
 
     directory: str
@@ -73,6 +79,10 @@ class Scan:
     remembered: Manifest | None
     remembered_path: str
     reserved: Mapping[str, int] = field(default_factory=dict)
+    broken: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    sampled: Mapping[str, int] = field(default_factory=dict)
+    unsampled: tuple[str, ...] = ()
+    seed: str = ""
 
     @property
     def unproven(self) -> tuple[str, ...]:
@@ -113,13 +123,25 @@ def read_scan(value: object) -> Scan:
         checksums=checksums if isinstance(checksums, str) else None,
         remembered=remembered,
         remembered_path=_text(result.get("manifest_path"), "manifest_path"),
+        broken=_broken(result),
+        sampled=_sizes(result, "sampled"),
+        unsampled=tuple(_name(name) for name in _list(result.get("unsampled"), "unsampled")),
+        seed=_text(result.get("seed"), "seed"),
     )
 
 
+def _broken(result: Mapping[object, object]) -> dict[str, tuple[tuple[int, int], ...]]:
+    broken: dict[str, tuple[tuple[int, int], ...]] = {}
+    for name, ranges in _mapping(result.get("broken"), "broken").items():
+        pairs = [_list(pair, "a range") for pair in _list(ranges, "the ranges of a file")]
+        if any(len(pair) != 2 for pair in pairs):
+            raise ScanError(f"the scan says {str(ranges)[:100]!r} for ranges of a file")
+        broken[_name(name)] = tuple((_count(pair[0], "an offset"), _count(pair[1], "a length")) for pair in pairs)
+    return broken
+
+
 def _sizes(result: Mapping[object, object], key: str) -> dict[str, int]:
-    return {
-        _name(name): _count(size, "the size of a partial file") for name, size in _mapping(result.get(key), key).items()
-    }
+    return {_name(name): _count(size, f"a number of {key}") for name, size in _mapping(result.get(key), key).items()}
 
 
 def _files(value: object) -> dict[str, FoundFile]:
@@ -142,7 +164,6 @@ def _model(value: object) -> ModelFacts:
     shards: dict[str, ShardFacts] = {}
     for name, item in _mapping(model.get("shards"), "shards").items():
         shard = _mapping(item, "a shard")
-        names = shard.get("absent_names")
         shards[_name(name)] = ShardFacts(
             tensors=_count(shard.get("tensors"), "a number of tensors"),
             dtypes={
@@ -150,8 +171,10 @@ def _model(value: object) -> ModelFacts:
                 for dtype, number in _mapping(shard.get("dtypes"), "dtypes").items()
             },
             absent=_count(shard.get("absent"), "a number of tensors"),
-            absent_names=tuple(str(one)[:200] for one in names) if isinstance(names, list) else (),
+            absent_names=_shown_names(shard.get("absent_names")),
             error=_optional_text(shard.get("error")),
+            foreign=_count(shard.get("foreign"), "a number of tensors"),
+            foreign_names=_shown_names(shard.get("foreign_names")),
         )
     index_shards = model.get("index_shards")
     if not isinstance(index_shards, list):
@@ -164,6 +187,16 @@ def _model(value: object) -> ModelFacts:
         index_shards=tuple(str(name)[:1024] for name in index_shards),
         shards=shards,
     )
+
+
+def _shown_names(value: object) -> tuple[str, ...]:
+    return tuple(str(one)[:200] for one in value) if isinstance(value, list) else ()
+
+
+def _list(value: object, what: str) -> list[object]:
+    if not isinstance(value, list):
+        raise ScanError(f"the scan says {str(value)[:100]!r} for {what}")
+    return value
 
 
 def _mapping(value: object, what: str) -> Mapping[object, object]:
