@@ -67,3 +67,10 @@ def test_what_a_reading_found_broken_and_what_a_sample_read() -> None:
 def test_ranges_that_are_none_are_refused(ranges: Any) -> None:
     with pytest.raises(ScanError):
         scan(broken={"a.safetensors": ranges})
+
+
+def test_what_nobody_has_read_has_no_findings() -> None:
+    value = result()
+    for key in ("broken", "sampled", "unsampled", "seed"):
+        del value[key]
+    assert read_scan(value) == scan()

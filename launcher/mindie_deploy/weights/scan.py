@@ -123,16 +123,17 @@ def read_scan(value: object) -> Scan:
         checksums=checksums if isinstance(checksums, str) else None,
         remembered=remembered,
         remembered_path=_text(result.get("manifest_path"), "manifest_path"),
-        broken=_broken(result),
-        sampled=_sizes(result, "sampled"),
-        unsampled=tuple(_name(name) for name in _list(result.get("unsampled"), "unsampled")),
-        seed=_text(result.get("seed"), "seed"),
+        # What stands for the files of a hub in this form was read by nobody.
+        broken=_broken(_mapping(result.get("broken", {}), "broken")),
+        sampled=_sizes(result, "sampled") if "sampled" in result else {},
+        unsampled=tuple(_name(name) for name in _list(result.get("unsampled", []), "unsampled")),
+        seed=_text(result.get("seed", ""), "seed"),
     )
 
 
-def _broken(result: Mapping[object, object]) -> dict[str, tuple[tuple[int, int], ...]]:
+def _broken(value: Mapping[object, object]) -> dict[str, tuple[tuple[int, int], ...]]:
     broken: dict[str, tuple[tuple[int, int], ...]] = {}
-    for name, ranges in _mapping(result.get("broken"), "broken").items():
+    for name, ranges in value.items():
         pairs = [_list(pair, "a range") for pair in _list(ranges, "the ranges of a file")]
         if any(len(pair) != 2 for pair in pairs):
             raise ScanError(f"the scan says {str(ranges)[:100]!r} for ranges of a file")
