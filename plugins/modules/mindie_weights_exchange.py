@@ -140,8 +140,9 @@ class Agent(object):
         while time.monotonic() < until:
             status = read_json(self.status_file) or {}
             ended = process.poll()
-            if ended not in (None, 0):
-                raise ExchangeError(status.get("message") or self.log() or "the agent ended with status %d" % ended)
+            # It says that it failed before it ends.
+            if status.get("state") == "failed" or ended not in (None, 0):
+                raise ExchangeError(status.get("message") or self.log() or "the agent ended with status %s" % ended)
             if status or ended == 0:
                 return
             time.sleep(0.02)
