@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Action mindie_exchange: the steps of an exchange of files on one member. The role exchange has the arguments.
+
+`step: secrets` makes, once for all, what only members know. `step: join` returns what the others must know of this
+host, with the command that reaches its port through Ansible's own ssh connection, for a controller whose packets do not
+get there otherwise. `step: start` starts the agent of a member; `step: wait` waits until this host has everything,
+shows its progress, and starts an agent again that was killed.
+
+Reads mindie_settings and mindie_hosts, and what the secrets were registered as, exchange_secrets: as an argument they
+would be printed.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+import time
+from pathlib import Path
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from mindie_deploy.cluster.settings import with_secrets
+from mindie_deploy.content import content_directory
+from mindie_deploy.errors import MindieDeployError
+from mindie_deploy.plain import plain
+from mindie_deploy.weights.exchange import CONTROLLER, agent_archive
+from mindie_deploy.weights.members import cargo_of, exchange_of, joined
+from mindie_deploy.weights.progress import progress_line
+from mindie_deploy.weights.run_secrets import new_certificate, new_secret
+from mindie_deploy.weights.watch import ExchangeError, Verdict, Watch
+
+display = Display()
+FASTEST_LOOK_S, SLOWEST_LOOK_S = 0.2, 3.0
+ARRIVED_KEYS = ("bytes", "bytes_done", "bytes_before", "received", "sent", "again", "from_source", "elapsed_s", "peers")
+
+
+class ActionModule(ActionBase):
+    """Every host has a worker of its own."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = False
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        self._arguments = plain(self._task.args)
+        self._vars = task_vars
+        self._settings = plain(task_vars["mindie_settings"])
+        self._member = str(self._arguments.get("member") or task_vars["inventory_hostname"])
+        steps = {"secrets": self._secrets, "join": self._join, "start": self._start, "wait": self._wait}
+        try:
+            return {**result, "changed": False, **steps[self._arguments["step"]]()}
+        except MindieDeployError as error:
+            return {**result, "failed": True, "msg": str(error)}
+
+    def _secrets(self):
+        lifetime = float(self._arguments["time_limit"])
+        encrypt = self._settings["weights_encrypt"]
+        return {"secret": new_secret(), "tls": new_certificate(lifetime) if encrypt else None}
+
+    def _join(self):
+        asked = self._arguments
+        command = self._way() if asked.get("dialled") else []
+        incoming = str(asked.get("incoming") or "")
+        return {"member": joined(self._member, asked["seen"], asked["fetch"], incoming, command)}
+
+    def _way(self):
+        """Returns a command that connects its input and output with the host's port, or [] where there is none."""
+        connection = self._connection
+        if getattr(connection, "transport", "") != "ssh" or connection.get_option("password"):
+            return []
+        address = self._addresses()[self._member]
+        target = f"[{address}]" if ":" in address else address
+        words = connection._build_command(
+            connection.get_option("ssh_executable"), "ssh", "-W", f"{target}:{self._port()}", connection.host
+        )
+        return [word.decode() if isinstance(word, bytes) else str(word) for word in words]
+
+    def _addresses(self):
+        return {host["name"]: host["weights_address"] for host in plain(self._vars["mindie_hosts"])}
+
+    def _port(self):
+        return int(self._settings["weights_port"])
+
+    def _start(self):
+        variables = self._vars["hostvars"][self._vars["inventory_hostname"]]
+        exchange = exchange_of(
+            cargo_of(self._arguments),
+            self._arguments["members"],
+            self._addresses(),
+            with_secrets(self._settings, variables),
+            plain(self._vars["exchange_secrets"]),
+            self._member,
+        )
+        answer = self._agent(
+            "started",
+            agent=base64.b64encode(agent_archive(Path(content_directory()) / "plugins")).decode(),
+            plan=json.dumps(exchange.plan(self._member)),
+        )
+        if answer.get("failed"):
+            reason = answer.get("msg") or answer.get("module_stderr") or answer
+            raise ExchangeError(f"{self._member}: {reason}")
+        # The status of the start says nothing that the waiting does not say better.
+        return {}
+
+    def _agent(self, state, **more):
+        arguments = {
+            "state": state,
+            "state_directory": str(self._arguments["state_directory"]),
+            "status_file": self._status_file(),
+            **more,
+        }
+        return self._execute_module(module_name="mindie_weights_exchange", module_args=arguments, task_vars=self._vars)
+
+    def _status_file(self):
+        if self._member == CONTROLLER:
+            return str(self._arguments["source_status_file"])
+        return next(row["status_file"] for row in self._arguments["members"] if row["name"] == self._member)
+
+    def _wait(self):
+        what = str(self._arguments["what"])
+        limit = float(self._arguments["time_limit"])
+        watch = Watch(self._member, what, self._port(), limit, time.monotonic())
+        path, pause = self._status_file(), FASTEST_LOOK_S
+        while True:
+            now = time.monotonic()
+            try:
+                status, age = self._status(path)
+                verdict = watch.heard(status, age, now)
+                if verdict is Verdict.ARRIVED:
+                    return self._arrived(status, watch.elapsed(now))
+                if verdict is Verdict.KILLED or (verdict is Verdict.SILENT and not self._agent("status")["running"]):
+                    watch.restarted(str(self._agent("status").get("log") or ""))
+                    display.warning(f"{self._member}: the agent was killed; it is started again and goes on")
+                    self._start()
+                elif status and watch.to_show(now):
+                    self._show(status, watch.elapsed(now))
+            except AnsibleConnectionFailure as error:
+                if watch.lost(now):
+                    raise
+                display.warning(f"{self._member} does not answer; its transfer may go on: {error}")
+            time.sleep(pause)
+            pause = min(SLOWEST_LOOK_S, pause * 1.3)
+
+    def _show(self, status, elapsed):
+        line = progress_line(self._member, f"bringing {self._arguments['what']}", status, elapsed)
+        display.display("mindie-deploy: " + json.dumps(line, ensure_ascii=False))
+
+    def _arrived(self, status, elapsed):
+        for warning in status.get("warnings") or []:
+            display.warning(f"{self._member}: {str(warning)[:500]}")
+        self._show(status, elapsed)
+        return {"status": {key: status.get(key) for key in ARRIVED_KEYS}}
+
+    def _status(self, path):
+        """Returns (status, seconds since it was written); ({}, 0.0) before there is any."""
+        name = shlex.quote(path)
+        command = f"cat {name} && echo && echo $(( $(date +%s) - $(stat -c %Y {name}) ))"
+        lines = self._low_level_execute_command(command).get("stdout", "").strip().splitlines()
+        try:
+            status, age = json.loads(lines[0]), float(lines[-1])
+        except (ValueError, IndexError):
+            return {}, 0.0
+        return (status, age) if isinstance(status, dict) else ({}, 0.0)
