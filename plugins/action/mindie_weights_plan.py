@@ -18,6 +18,7 @@ from mindie_deploy.weights.remembered import SOURCE, asked_for
 from mindie_deploy.weights.scan import ScanError, read_scan
 from mindie_deploy.weights.source import SourceKind, parse_source
 from mindie_deploy.weights.sync import Situation, decide, survey
+from mindie_deploy.weights.together import union
 
 display = Display()
 
@@ -57,9 +58,11 @@ class ActionModule(ActionBase):
         source_scan = None
         if source.kind is SourceKind.HOST and source.path == scans[source.host].directory:
             source_scan = scans[source.host]
+        elif source.kind is SourceKind.HOSTS:
+            source_scan = union(scans)
         elif source.kind.on_the_web:
             source_scan = scanned(task_vars, "weights_hub_seen", "weights_hub_seen", source.label)
-        elif source.kind is not SourceKind.HOSTS:
+        elif source.kind is not SourceKind.NOTHING:
             source_scan = scanned(task_vars, "weights_source_read", "weights_source_seen", source.label)
         return Situation(source, source_scan, scans, bool(arguments.get("accept_changed_source")))
 

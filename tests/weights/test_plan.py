@@ -140,7 +140,7 @@ def test_every_lacking_host_has_one_way_and_every_server_is_asked(whole: dict[st
 @pytest.mark.parametrize(
     ("text", "source"),
     [
-        ("", Source(SourceKind.HOSTS)),
+        ("", Source(SourceKind.NOTHING)),
         ("controller:/srv/m/", Source(SourceKind.CONTROLLER, "/srv/m")),
         ("host:host1:/data/m", Source(SourceKind.HOST, "/data/m", "host1")),
         ("mount:/mnt", Source(SourceKind.MOUNT, "/mnt")),

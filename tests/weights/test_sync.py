@@ -11,7 +11,7 @@ from mindie_deploy.weights.sync import Situation, WeightsError, decide, survey
 from tests.weights.scans import CONFIGURATION, PATH, SHARDS, good_files, manifest_of, model, scan
 
 CONTROLLER = Source(SourceKind.CONTROLLER, "/srv/model")
-NONE = Source(SourceKind.HOSTS)
+NONE = Source(SourceKind.NOTHING)
 FP8 = model(configuration={**CONFIGURATION, "quantization_config": {"quant_method": "fp8"}})
 
 

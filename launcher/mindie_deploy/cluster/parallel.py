@@ -80,6 +80,10 @@ def _source_problems(settings: Settings, names: Sequence[str]) -> Iterator[Setti
     if kind == "host" and name not in names:
         rule = f"{name} is no host of this deployment; its hosts are {', '.join(names)}"
         yield SettingProblem(f"{PREFIX}weights_source", settings.weights_source, rule)
+    unknown = [one for one in settings.weights_hub_hosts if one not in names]
+    if unknown:
+        rule = f"{', '.join(unknown)}: no host of this deployment; its hosts are {', '.join(names)}"
+        yield SettingProblem(f"{PREFIX}weights_hub_hosts", settings.weights_hub_hosts, rule)
 
 
 def _problems(settings: Settings, hosts: int) -> Iterator[SettingProblem]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mindie_deploy.cluster.weights_source import FORMS, weights_source
+from mindie_deploy.cluster.weights_source import FORMS, TOGETHER, weights_source
 from mindie_deploy.errors import UsageError
 
 
 class SourceKind(StrEnum):
-    """`hosts`: nothing is copied, what stands on the hosts is verified. `http`: a directory on a web server."""
+    """`nothing`: nothing is copied, what stands on the hosts is verified. `hosts`: each file from whichever hosts have
+    it. `http`: a directory on a web server."""
 
+    NOTHING = "nothing"
     HOSTS = "hosts"
     CONTROLLER = "controller"
     HOST = "host"
@@ -19,6 +21,11 @@ class SourceKind(StrEnum):
     HUGGINGFACE = "huggingface"
     MODELSCOPE = "modelscope"
     HTTP = "http"
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether the files stand in one directory somewhere."""
+        return self in (SourceKind.CONTROLLER, SourceKind.HOST, SourceKind.MOUNT)
 
     @property
     def on_the_web(self) -> bool:
@@ -40,8 +47,10 @@ class Source:
     @property
     def label(self) -> str:
         """How messages name it."""
-        if self.kind is SourceKind.HOSTS:
+        if self.kind is SourceKind.NOTHING:
             return "the hosts themselves"
+        if self.kind is SourceKind.HOSTS:
+            return "the hosts together"
         if self.kind is SourceKind.HOST:
             return f"{self.host}:{self.path}"
         if self.kind is SourceKind.HTTP:
@@ -58,6 +67,8 @@ def parse_source(text: str) -> Source:
     except ValueError as error:
         raise UsageError(f"mindie_weights_source is {text!r}, which {error}", f"write one of {FORMS}") from error
     if not text:
+        return Source(SourceKind.NOTHING)
+    if text == TOGETHER:
         return Source(SourceKind.HOSTS)
     if text.startswith(("http://", "https://")):
         return Source(SourceKind.HTTP, text)

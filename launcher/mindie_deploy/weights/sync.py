@@ -47,7 +47,7 @@ class Situation:
     @property
     def source_apart(self) -> bool:
         """Whether the source is a directory of its own, not one host's place of the model."""
-        return self.source_scan is not None and all(scan is not self.source_scan for scan in self.scans.values())
+        return self.source.kind.is_directory and all(scan is not self.source_scan for scan in self.scans.values())
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def decide(situation: Situation, *, nothing_read: bool = False) -> dict[str, Dec
             raise WeightsError(f"{source.label}: {len(unread)} files could not be read, such as {unread[0]}")
         wanted = manifest.files if manifest is not None else tuple(situation.source_scan.files.values())
     plans = {name: host_plan(wanted, scan, by_size=nothing_read) for name, scan in scans.items()}
-    if source.kind is SourceKind.HOSTS:
+    if source.kind is SourceKind.NOTHING:
         _refuse_differences(plans, scans)
     else:
         _refuse_small_disks(plans)
@@ -167,7 +167,6 @@ def decide(situation: Situation, *, nothing_read: bool = False) -> dict[str, Dec
             note=manifest is not None and plans[name].complete and scan.remembered != manifest,
             note_source=manifest is not None
             and situation.source_apart
-            and not source.kind.on_the_web
             and _keeps_other(situation, manifest),
         )
         for name, scan in scans.items()
