@@ -57,6 +57,26 @@ def test_tensors_that_are_only_in_the_index_are_named() -> None:
     assert "lm_head.weight" in found["model-tensor-missing"].message
 
 
+def test_tensors_that_the_index_places_elsewhere_are_a_warning() -> None:
+    found = problems(shards=shard(foreign=1, foreign_names=["model.norm.weight"]))["model-tensor-foreign"]
+    assert (found.severity, found.file) == ("warn", SHARDS[1])
+    assert "model.norm.weight" in found.message
+
+
+def test_weights_of_which_nothing_is_bf16_are_refused() -> None:
+    shards = {name: {**one, "dtypes": {"F16": 2}} for name, one in model()["shards"].items()}
+    found = problems(shards=shards)["model-shard-dtype"]
+    assert (found.severity, "F16" in found.message) == ("block", True)
+    half = {**CONFIGURATION, "torch_dtype": "float16"}
+    assert problems(shards=shards, configuration=half).keys() == {"model-dtype"}
+
+
+def test_other_dtypes_beside_bf16_are_a_warning() -> None:
+    found = problems(shards=shard(dtypes={"BF16": 3, "I8": 1}))["model-shard-dtype"]
+    assert (found.severity, found.file) == ("warn", SHARDS[1])
+    assert "I8" in found.message
+
+
 def test_a_broken_shard_is_named() -> None:
     found = problems(shards=shard(error="its header promises 8 bytes of tensors and the file has 4"))
     assert SHARDS[1] in found["model-shard-broken"].message

@@ -20,6 +20,7 @@ GENERATION = "generation_config.json"
 SHOWN = 5
 
 CONVERT = "convert the weights to BF16 (fp8_cast_bf16.py of the DeepSeek-V3 repository), or take a BF16 copy"
+SAME_COPY = "take all shards and the index from the same copy of the model"
 COPY_AGAIN = "copy the file again from where the weights came from"
 
 
@@ -41,6 +42,7 @@ def judge_model(scan: Scan) -> tuple[ModelProblem, ...]:
         *_configuration(scan.model),
         *_index(scan.model, names),
         *_shards(scan.model, names),
+        *_dtypes(scan.model, names),
         *_small_files(names),
         *(
             ModelProblem(
@@ -127,23 +129,42 @@ def _index(model: ModelFacts, names: set[str]) -> list[ModelProblem]:
 
 def _shards(model: ModelFacts, names: set[str]) -> list[ModelProblem]:
     problems = []
-    fp8: list[str] = []
     for name, shard in sorted(model.shards.items()):
         if name not in names:
             continue
         if shard.error:
-            what = f"{name} is not a whole safetensors file: {shard.error}"
+            what = f"{name} cannot be used as a safetensors file: {shard.error}"
             problems.append(ModelProblem("model-shard-broken", "block", name, what, COPY_AGAIN))
             continue
-        if any(dtype.startswith("F8") for dtype in shard.dtypes):
-            fp8.append(name)
         if shard.absent:
             what = f"{name} lacks {shard.absent} tensors that {INDEX} says it has, such as {shown(shard.absent_names)}"
-            remedy = "take index and shards from the same copy of the model"
-            problems.append(ModelProblem("model-tensor-missing", "block", name, what, remedy))
+            problems.append(ModelProblem("model-tensor-missing", "block", name, what, SAME_COPY))
+        if shard.foreign:
+            what = (
+                f"{name} holds {shard.foreign} tensors that {INDEX} does not place there, such as "
+                f"{shown(shard.foreign_names)}; a reader that opens every shard may find a tensor twice"
+            )
+            problems.append(ModelProblem("model-tensor-foreign", "warn", name, what, SAME_COPY))
+    return problems
+
+
+def _dtypes(model: ModelFacts, names: set[str]) -> list[ModelProblem]:
+    """BF16 is what counts; the bias of the gates is F32 in DeepSeek's own weights."""
+    shards = {name: shard.dtypes for name, shard in sorted(model.shards.items()) if name in names and not shard.error}
+    fp8 = [name for name, dtypes in shards.items() if any(dtype.startswith("F8") for dtype in dtypes)]
     if fp8:
         what = f"{len(fp8)} shards hold FP8 tensors ({shown(fp8)}); the NPUs of the A2 generation need BF16"
-        problems.insert(0, ModelProblem("model-fp8", "block", fp8[0], what, CONVERT))
+        return [ModelProblem("model-fp8", "block", fp8[0], what, CONVERT)]
+    found = {dtype for dtypes in shards.values() for dtype in dtypes}
+    says_bf16 = model.configuration is not None and model.configuration.get("torch_dtype") == "bfloat16"
+    if says_bf16 and found and "BF16" not in found:
+        what = f"no tensor is BF16 ({', '.join(sorted(found))}), though torch_dtype in {CONFIGURATION} is 'bfloat16'"
+        return [ModelProblem("model-shard-dtype", "block", next(iter(shards)), what, CONVERT)]
+    problems = []
+    for dtype in sorted(found - {"BF16", "F32"}) if says_bf16 else ():
+        holders = [name for name, dtypes in shards.items() if dtype in dtypes]
+        what = f"{len(holders)} shards hold {dtype} tensors beside BF16 ({shown(holders)})"
+        problems.append(ModelProblem("model-shard-dtype", "warn", holders[0], what, SAME_COPY))
     return problems
 
 
