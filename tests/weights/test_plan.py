@@ -1,32 +1,33 @@
-"""What a host lacks, and who brings it."""
+"""What a host lacks, and where it comes from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mindie_deploy.errors import UsageError
-from mindie_deploy.weights.plan import HostPlan, Route, host_plan, routes, size_text, source_problems, to_read
+from mindie_deploy.weights.plan import HostPlan, host_plan, size_text, source_problems, to_read
 from mindie_deploy.weights.source import Source, SourceKind, parse_source
-from tests.weights.scans import PATH, SHARDS, digest, good_files, manifest_of, scan
-
-CONTROLLER = Source(SourceKind.CONTROLLER, "/srv/model")
+from tests.weights.scans import SHARDS, digest, good_files, manifest_of, scan
 
 
 def plan_for(files: Mapping[str, bytes]) -> HostPlan:
     return host_plan(manifest_of(good_files()).files, scan(files))
 
 
-WHOLE = plan_for(good_files())
-EMPTY = plan_for({})
-
-
 def test_a_host_that_has_all_lacks_nothing() -> None:
-    assert WHOLE.complete
-    assert WHOLE.disk_needed == 0
+    plan = plan_for(good_files())
+    assert plan.complete
+    assert plan.fetch == ()
+    assert plan.disk_needed == 0
+
+
+def test_a_host_that_has_nothing_lacks_everything() -> None:
+    plan = plan_for({})
+    assert set(plan.fetch) == set(good_files())
+    assert plan.wrong == ()
+    assert plan.fetch_bytes == plan.disk_needed == sum(map(len, good_files().values()))
 
 
 def test_missing_and_wrong_files_are_brought_and_others_left_alone() -> None:
@@ -43,8 +44,17 @@ def test_missing_and_wrong_files_are_brought_and_others_left_alone() -> None:
 def test_what_an_earlier_run_left_is_used() -> None:
     wanted = manifest_of({"a": b"12345678", "b": b"1234"})
     plan = host_plan(wanted.files, scan({}, incoming={"a": 5, "b": 400, "c": 3}))
+    assert plan.fetch_bytes == 12
     assert plan.reuse_bytes == 5
-    assert plan.disk_needed == 12 - 5
+
+
+@pytest.mark.parametrize(("reserved", "needed"), [({}, 12), ({"a": 6}, 6), ({"a": 4096, "c": 4096}, 4)])
+def test_room_that_is_taken_already_is_not_needed_again(reserved: dict[str, int], needed: int) -> None:
+    """What arrived may be less than what is reserved for it (allocated), and blocks are larger than bytes."""
+    wanted = manifest_of({"a": b"12345678", "b": b"1234"})
+    plan = host_plan(wanted.files, scan({}, incoming={"a": 5}, reserved=reserved))
+    assert plan.disk_needed == needed
+    assert plan.reuse_bytes == 5
 
 
 def test_a_disk_that_is_too_small_is_told_with_both_numbers() -> None:
@@ -82,59 +92,6 @@ def test_a_source_is_compared_with_its_checksums_and_its_past() -> None:
     past = manifest_of({**files, SHARDS[1]: b"old"}).to_dict()
     assert SHARDS[1] in source_problems(scan(files, manifest=past), "here")[0]
     assert source_problems(scan(files, manifest=past), "here", accept_changed=True) == ()
-
-
-def routed(source: Source, **plans: HostPlan) -> dict[str, Route]:
-    return routes(source, plans, dict.fromkeys(plans, PATH))
-
-
-def test_from_the_controller_each_byte_is_sent_once() -> None:
-    found = routed(CONTROLLER, host1=EMPTY, host2=EMPTY, host3=WHOLE)
-    assert found["host3"] == Route(serve=PATH)
-    assert found["host1"] == found["host2"] == Route(fetch_from="host3")
-    found = routed(CONTROLLER, host1=EMPTY, host2=EMPTY)
-    assert found == {"host1": Route(push=True, serve=PATH), "host2": Route(fetch_from="host1")}
-
-
-def test_one_host_alone_needs_no_server() -> None:
-    assert routed(CONTROLLER, host1=EMPTY) == {"host1": Route(push=True)}
-    source = Source(SourceKind.HOST, "/other", "host1")
-    assert routed(source, host1=EMPTY, host2=WHOLE)["host1"] == Route(copy_from="/other")
-
-
-def test_a_source_host_serves_and_copies_for_itself() -> None:
-    source = Source(SourceKind.HOST, "/other", "host2")
-    assert routed(source, host1=EMPTY, host2=EMPTY) == {
-        "host1": Route(fetch_from="host2"),
-        "host2": Route(copy_from="/other", serve="/other"),
-    }
-    at_its_place = Source(SourceKind.HOST, PATH, "host2")
-    assert routed(at_its_place, host1=EMPTY, host2=WHOLE)["host2"] == Route(serve=PATH)
-
-
-def test_from_a_mount_every_host_copies() -> None:
-    found = routed(Source(SourceKind.MOUNT, "/mnt"), host1=EMPTY, host2=WHOLE)
-    assert found == {"host1": Route(copy_from="/mnt"), "host2": Route()}
-
-
-def test_nothing_moves_when_nothing_is_lacking() -> None:
-    assert set(routed(CONTROLLER, host1=WHOLE, host2=WHOLE).values()) == {Route()}
-
-
-@given(
-    st.dictionaries(st.sampled_from(["h1", "h2", "h3", "h4"]), st.booleans(), min_size=1),
-    st.sampled_from([CONTROLLER, Source(SourceKind.MOUNT, "/m"), Source(SourceKind.HOST, "/o", "h1")]),
-)
-def test_every_lacking_host_has_one_way_and_every_server_is_asked(whole: dict[str, bool], source: Source) -> None:
-    if source.kind is SourceKind.HOST:
-        whole.setdefault("h1", False)
-    found = routed(source, **{name: WHOLE if has else EMPTY for name, has in whole.items()})
-    servers = {name for name, route in found.items() if route.serve}
-    for name, has in whole.items():
-        route = found[name]
-        assert sum(map(bool, (route.push, route.copy_from, route.fetch_from))) == (0 if has else 1)
-    assert servers == {route.fetch_from for route in found.values() if route.fetch_from}
-    assert sum(route.push for route in found.values()) <= 1
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,8 @@ def test_a_changed_byte_at_the_destination_is_brought_again() -> None:
     flipped = {**good_files(), SHARDS[1]: bytes(len(good_files()[SHARDS[1]]))}
     found = decide(from_controller(scan(), host1=scan(), host2=scan(flipped)))
     assert found["host2"].plan.wrong == (SHARDS[1],)
-    assert found["host2"].route.fetch_from == "host1"
+    assert found["host2"].plan.fetch == (SHARDS[1],)
+    assert found["host1"].plan.complete
     assert SHARDS[1] in found["host2"].summary()
 
 
