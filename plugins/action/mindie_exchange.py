@@ -4,7 +4,7 @@
 `step: secrets` makes, once for all, what only members know. `step: join` returns what the others must know of this
 host, with the command that reaches its port through Ansible's own ssh connection, for a controller whose packets do not
 get there otherwise. `step: start` starts the agent of a member; `step: wait` waits until this host has everything,
-shows its progress, and starts an agent again that was killed.
+shows its progress, and starts an agent again that was killed. `step: sum` tells, once for all, what was achieved.
 
 Reads mindie_settings and mindie_hosts, and what the secrets were registered as, exchange_secrets: as an argument they
 would be printed.
@@ -30,11 +30,23 @@ from mindie_deploy.weights.exchange import CONTROLLER, agent_archive
 from mindie_deploy.weights.members import cargo_of, exchange_of, joined
 from mindie_deploy.weights.progress import progress_line
 from mindie_deploy.weights.run_secrets import new_certificate, new_secret
+from mindie_deploy.weights.summary import summarise
 from mindie_deploy.weights.watch import ExchangeError, Verdict, Watch
 
 display = Display()
 FASTEST_LOOK_S, SLOWEST_LOOK_S = 0.2, 3.0
-ARRIVED_KEYS = ("bytes", "bytes_done", "bytes_before", "received", "sent", "again", "from_source", "elapsed_s", "peers")
+ARRIVED_KEYS = (
+    "bytes",
+    "bytes_done",
+    "bytes_before",
+    "received",
+    "sent",
+    "again",
+    "from_source",
+    "elapsed_s",
+    "peak_in",
+    "peak_out",
+)
 
 
 class ActionModule(ActionBase):
@@ -49,7 +61,13 @@ class ActionModule(ActionBase):
         self._vars = task_vars
         self._settings = plain(task_vars["mindie_settings"])
         self._member = str(self._arguments.get("member") or task_vars["inventory_hostname"])
-        steps = {"secrets": self._secrets, "join": self._join, "start": self._start, "wait": self._wait}
+        steps = {
+            "secrets": self._secrets,
+            "join": self._join,
+            "start": self._start,
+            "wait": self._wait,
+            "sum": self._sum,
+        }
         try:
             return {**result, "changed": False, **steps[self._arguments["step"]]()}
         except MindieDeployError as error:
@@ -152,7 +170,18 @@ class ActionModule(ActionBase):
         for warning in status.get("warnings") or []:
             display.warning(f"{self._member}: {str(warning)[:500]}")
         self._show(status, elapsed)
-        return {"status": {key: status.get(key) for key in ARRIVED_KEYS}}
+        return {"name": self._member, "status": {key: status.get(key) for key in ARRIVED_KEYS}}
+
+    def _sum(self):
+        """Adds up what the members said last; the controller's agent has written it into a file here."""
+        statuses = {str(row["name"]): row["status"] for row in self._arguments["arrived"]}
+        own = local_status(str(self._arguments.get("source_status_file") or ""))
+        if own:
+            statuses[CONTROLLER] = own
+        summary = summarise(statuses)
+        if summary is None:
+            return {"msg": "nothing had to be brought", "rate": 0}
+        return {"msg": f"{self._arguments['what']}: {summary.text}", "rate": summary.rate, "summary": summary.to_dict()}
 
     def _status(self, path):
         """Returns (status, seconds since it was written); ({}, 0.0) before there is any."""
@@ -164,3 +193,12 @@ class ActionModule(ActionBase):
         except (ValueError, IndexError):
             return {}, 0.0
         return (status, age) if isinstance(status, dict) else ({}, 0.0)
+
+
+def local_status(path):
+    """Returns what an agent on this machine wrote last, {} before it wrote anything."""
+    try:
+        status = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return status if isinstance(status, dict) else {}

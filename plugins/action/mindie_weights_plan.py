@@ -14,9 +14,10 @@ from ansible.utils.display import Display
 from mindie_deploy.errors import MindieDeployError
 from mindie_deploy.plain import plain
 from mindie_deploy.weights.plan import size_text
-from mindie_deploy.weights.remembered import SOURCE, asked_for
+from mindie_deploy.weights.remembered import SOURCE, asked_for, measured_rate
 from mindie_deploy.weights.scan import ScanError, read_scan
 from mindie_deploy.weights.source import SourceKind, parse_source
+from mindie_deploy.weights.summary import expectation
 from mindie_deploy.weights.sync import Situation, decide, survey
 from mindie_deploy.weights.together import union
 
@@ -85,6 +86,10 @@ class ActionModule(ActionBase):
             "manifest": kept(mine.manifest, plain(task_vars["mindie_settings"])) if mine.manifest else None,
             "note": mine.note,
             "note_source": mine.note_source,
+            "expected": expectation(
+                max(one.plan.fetch_bytes - one.plan.reuse_bytes for one in decisions.values()),
+                measured_rate(plain(task_vars["hostvars"][name]["weights_seen"]) for name in decisions),
+            ),
             "transfer": any(decision.plan.fetch for decision in decisions.values()),
         }
         result = {"changed": False, "plan": plan, "msg": plan["summary"]}

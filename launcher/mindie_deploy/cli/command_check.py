@@ -94,6 +94,9 @@ def sync(
     inventory: InventoryOption = None,
     limit: LimitOption = None,
     yes: YesOption = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what is missing where, and how long it will take.")
+    ] = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -104,12 +107,17 @@ def sync(
             raise cancelled(one, looked, writes=False)
         one.require(looked, writes=False)
         found = plan_of(looked, one.deployment.names, one.record.redact)
-        summaries = {
-            host: str((told.get("plan") or {}).get("summary", ""))
-            for host, told in looked.of("mindie_weights_plan").items()
-        }
+        plans = looked.of("mindie_weights_plan")
+        summaries = {host: str((told.get("plan") or {}).get("summary", "")) for host, told in plans.items()}
         for host, summary in summaries.items():
             one.terminal.note(f"{host}: {summary}")
+        expected = next((str((told.get("plan") or {}).get("expected", "")) for told in plans.values()), "")
+        if found.changes:
+            one.terminal.note(f"to bring it to all: {expected}")
+        if dry_run:
+            one.terminal.json({"plan": summaries, "changes": bool(found.changes), "expected": expected})
+            one.terminal.result("something is missing" if found.changes else "nothing to copy")
+            return
         if found.changes and not one.confirm("Copy?", yes=yes):
             one.terminal.note("nothing was changed")
             return
@@ -117,6 +125,9 @@ def sync(
         one.terminal.note(f"record: {one.record.directory}", "dim")
         result = changed(one, one.play("sync", "sync", limit=limit))
         one.terminal.json({"changed": list(result.changed_hosts), "hosts": list(result.stats), "plan": summaries})
+        for told in result.of("mindie_exchange").values():
+            if told.get("summary"):
+                one.terminal.note(str(told.get("msg")))
         hosts = result.changed_hosts
         done = f"copied to {', '.join(hosts)} and proven" if hosts else "nothing to copy: all hosts have the weights"
         one.terminal.result(f"{done} ({duration(one.elapsed)})")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -10,6 +10,8 @@ from mindie_deploy.weights.scan import Scan
 
 # In a manifest that is kept on a host: the source and revision, as the settings named them, that it was made from.
 SOURCE = "source"
+# And the bytes a second that an exchange reached.
+RATE = "rate"
 
 
 def asked_for(source: str, revision: str) -> str:
@@ -36,6 +38,14 @@ def known_everywhere(results: Mapping[str, Mapping[str, Any]], scans: Mapping[st
                 return None
         first = first or scan
     return first
+
+
+def measured_rate(results: Iterable[Mapping[str, Any]]) -> int | None:
+    """Returns the bytes a second that the slowest of the last exchanges reached, None where there was none."""
+    kept = [result.get("manifest") for result in results]
+    rates = [manifest.get(RATE) for manifest in kept if isinstance(manifest, Mapping)]
+    known = [rate for rate in rates if isinstance(rate, int) and not isinstance(rate, bool) and rate > 0]
+    return min(known, default=None)
 
 
 def scan_result(scan: Scan) -> dict[str, Any]:

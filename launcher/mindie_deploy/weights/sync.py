@@ -165,9 +165,7 @@ def decide(situation: Situation, *, nothing_read: bool = False) -> dict[str, Dec
             files=len(wanted),
             total_bytes=sum(file.size for file in wanted),
             note=manifest is not None and plans[name].complete and scan.remembered != manifest,
-            note_source=manifest is not None
-            and situation.source_apart
-            and _keeps_other(situation, manifest),
+            note_source=manifest is not None and situation.source_apart and _keeps_other(situation, manifest),
         )
         for name, scan in scans.items()
     }
