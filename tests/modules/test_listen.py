@@ -274,7 +274,8 @@ def test_what_is_no_address_is_an_error_and_no_verdict() -> None:
 def test_it_runs_with_python_3_7(tmp_path: Path) -> None:
     package = tmp_path / "ansible" / "module_utils"
     package.mkdir(parents=True)
-    shutil.copy(UTILITIES / "mindie_read.py", package)
+    for name in ("mindie_read.py", "mindie_process.py"):
+        shutil.copy(UTILITIES / name, package)
     (package / "basic.py").write_text("class AnsibleModule(object):\n    pass\n")
     port = free_port()
     script = (

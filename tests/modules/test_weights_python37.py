@@ -7,22 +7,25 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.modules.module_runner import MODULES, UTILITIES
-from tests.modules.weights_world import World
+from tests.modules.weights_world import AGENT, World, exchange_of, free_port, whole
 
-NAMES = ("mindie_weights_scan", "mindie_weights_serve", "mindie_weights_fetch")
+NAMES = ("mindie_weights_scan", "mindie_weights_exchange", "mindie_weights_place")
 # Just enough of ansible.module_utils.basic for a module to run without Ansible, which no longer supports 3.7 itself.
 STAND_IN = """
 import json, sys
 class AnsibleModule(object):
-    def __init__(self, argument_spec, supports_check_mode):
+    def __init__(self, argument_spec, supports_check_mode, required_if=()):
         given = json.load(sys.stdin)
         self.params = {name: given.get(name, spec.get("default")) for name, spec in argument_spec.items()}
         self.check_mode = False
+        self._diff = False
     def exit_json(self, **result):
         print(json.dumps(result))
         sys.exit(0)
@@ -51,8 +54,9 @@ def python37() -> list[str] | None:
 
 
 @pytest.mark.skipif(python37() is None, reason="no Python 3.7 here")
-def test_scan_serve_and_fetch_run_on_it(tmp_path: Path) -> None:
-    world = World(tmp_path / "world", {"model-00001-of-00001.safetensors": 2_000_000, "config.json": 10})
+def test_a_model_goes_from_one_host_to_another_with_it(tmp_path: Path) -> None:
+    sizes = {"model-00001-of-00001.safetensors": 2_000_000, "config.json": 10}
+    giver, taker = World(tmp_path / "giver", sizes), World(tmp_path / "taker", sizes)
     package = tmp_path / "ansible" / "module_utils"
     package.mkdir(parents=True)
     (package.parent / "__init__.py").touch()
@@ -61,33 +65,39 @@ def test_scan_serve_and_fetch_run_on_it(tmp_path: Path) -> None:
         shutil.copy(path, package)
     (package / "basic.py").write_text(STAND_IN)
 
-    def run(name: str, **arguments: object) -> dict[str, object]:
+    def run(name: str, **arguments: Any) -> dict[str, Any]:
         command = [*(python37() or ()), str(MODULES / f"{name}.py")]
         environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
         said = subprocess.run(
             command, input=json.dumps(arguments), capture_output=True, text=True, check=False, env=environment
         )
-        result: dict[str, object] = json.loads(said.stdout)
+        result: dict[str, Any] = json.loads(said.stdout)
         assert not result.get("failed"), said.stdout + said.stderr
         return result
 
-    state = {"state_directory": str(world.state)}
-    secret = {"secret_file": str(world.secret)}
-    scanned = run("mindie_weights_scan", directory=str(world.source), mode="remembered", **state)
-    assert scanned["files"] == world.manifest["files"] or scanned["hashed"] == 2
-    served = run(
-        "mindie_weights_serve",
-        state="started",
-        directory=str(world.source),
-        files=list(world.contents),
-        address="127.0.0.1",
-        port=18413,
-        lifetime=30,
-        **state,
-        **secret,
-    )
+    def agent(world: World, state: str, **more: Any) -> dict[str, Any]:
+        where = {"state_directory": str(world.state), "status_file": str(world.status_file)}
+        return run("mindie_weights_exchange", state=state, **where, **more)
+
+    for name, content in giver.contents.items():
+        giver.final.mkdir(parents=True, exist_ok=True)
+        (giver.final / name).write_bytes(content)
+    state = {"state_directory": str(giver.state)}
+    scanned = run("mindie_weights_scan", directory=str(giver.final), mode="remembered", **state)
+    assert scanned["files"] == sorted(giver.manifest["files"], key=lambda row: str(row["name"]))
+    run("mindie_weights_place", **taker.arguments("prepared"))
+    exchange = exchange_of(free_port(), {"giver": giver}, {"taker": taker})
     try:
-        run("mindie_weights_fetch", **world.arguments(source={"kind": "http", "url": served["url"], **secret}))
+        for name, world in (("giver", giver), ("taker", taker)):
+            started = agent(world, "started", agent=AGENT, plan=json.dumps(exchange.plan(name)))
+            assert "3.7" in os.path.realpath(f"/proc/{started['status']['pid']}/exe")
+        until = time.monotonic() + 60
+        while not whole(agent(taker, "status")["status"]):
+            assert time.monotonic() < until
+            time.sleep(0.1)
     finally:
-        run("mindie_weights_serve", state="stopped", **state, **secret)
-    assert world.at_final() == world.contents
+        logs = [agent(world, "stopped")["log"] for world in (giver, taker)]
+    assert logs == ["", ""]
+    placed = run("mindie_weights_place", **taker.arguments("published"))["placed"]
+    assert placed == sorted(sizes)
+    assert taker.at_final() == taker.contents

@@ -218,11 +218,35 @@ def test_hidden_links_and_special_files(model: Path) -> None:
 
 
 def test_an_unfinished_transfer_is_seen(model: Path) -> None:
+    """What arrived is told by the journal: a partial file has its whole size and its blocks from the beginning."""
+    incoming = model.parent / ".model.incoming"
+    (incoming / "figures").mkdir(parents=True)
+    with (incoming / "a.safetensors.partial").open("wb") as out:
+        os.posix_fallocate(out.fileno(), 0, 1_000_000)
+    os.truncate(incoming / "a.safetensors.partial", 2_000_000)
+    (incoming / "figures" / "b.png").write_bytes(b"123")
+    (incoming / "c.safetensors.partial").write_bytes(b"nobody knows what this is")
+    journal = "#boot x\na.safetensors\t0\t300\t00000000\na.safetensors\t200\t300\t00000000\n#synced\n"
+    (incoming / ".pieces.0").write_text(journal + "a.safetensors\t1000\t50")
+    (incoming / ".pieces").write_text("a.safetensors\t900\t100\t00000000\ngone.safetensors\t0\t9\t00000000\n")
+    result = scan(model)
+    assert result["incoming"] == {"a.safetensors": 500 + 100, "figures/b.png": 3}
+    assert 1_000_000 <= result["reserved"]["a.safetensors"] < 1_100_000
+    assert result["reserved"]["figures/b.png"] == 3
+    assert set(result["reserved"]) == {"a.safetensors", "figures/b.png", "c.safetensors"}
+
+
+def test_a_transfer_that_is_not_there_or_damaged_left_nothing(model: Path) -> None:
+    assert scan(model)["incoming"] == scan(model)["reserved"] == {}
     incoming = model.parent / ".model.incoming"
     incoming.mkdir()
-    (incoming / "a.safetensors.partial").write_bytes(b"12345")
-    (incoming / "b.json").write_bytes(b"123")
-    assert scan(model)["incoming"] == {"a.safetensors": 5, "b.json": 3}
+    (incoming / ".pieces.0").write_bytes(b"\xff\t0\t1\t0\nx\t-1\t5\t0\nx\ty\tz\t0\n\n")
+    (incoming / ".pieces").symlink_to(model / "config.json")
+    assert scan(model)["incoming"] == {}
+
+
+def test_the_cores_of_the_host_are_told(model: Path) -> None:
+    assert scan(model)["cores"] == os.cpu_count()
 
 
 def test_checksums_and_the_manifest_of_earlier_are_returned(model: Path) -> None:
