@@ -49,6 +49,12 @@ options:
     description: How messages name this host; its own name when empty.
     type: str
     default: ""
+  engine:
+    description:
+      - A container engine's client. V(prepared) asks it which containers run, and refuses when one of them has
+        I(directory) mounted and files would change there. Empty asks nobody.
+    type: str
+    default: ""
 author:
   - mindie-deploy
 attributes:
@@ -93,6 +99,7 @@ import stat
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.mindie_mounts import MountsError, running_mounts
 from ansible.module_utils.mindie_weights_state import (
     JOURNAL,
     PROVEN,
@@ -405,6 +412,7 @@ def run(module):
         return placing.result(placing.remember_manifest() if state == "published" else False)
     if state == "prepared":
         placing.check_disk()
+        refuse_in_use(placing)
     try:
         placing.take()
         placing.look()
@@ -414,6 +422,24 @@ def run(module):
         return publish(placing)
     finally:
         placing.release()
+
+
+def refuse_in_use(placing):
+    """Raises PlaceError when a running container has the directory mounted: its files must not change under it."""
+    engine = placing.parameters["engine"]
+    if not engine or not os.path.isdir(placing.final):
+        return
+    try:
+        mounts = running_mounts(engine)
+    except MountsError as error:
+        raise PlaceError("%s: %s" % (placing.host, error)) from None
+    for name, source in mounts:
+        if os.path.realpath(source) == placing.final:
+            raise PlaceError(
+                "%d files would change in %s on %s, which the running container %s has mounted; nothing was copied. "
+                "End that deployment first (mindie-deploy down), or bring the weights to another directory"
+                % (len(placing.lacking), placing.directory, placing.host, name)
+            )
 
 
 def publish(placing):
@@ -436,6 +462,7 @@ def main():
             "owner": {"type": "int", "default": 0},
             "group": {"type": "int", "default": 0},
             "host": {"type": "str", "default": ""},
+            "engine": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
