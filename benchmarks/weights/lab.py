@@ -79,6 +79,7 @@ class Lab:
     def counted(self, outcome: Outcome) -> Iterator[None]:
         """Puts into the outcome what the links carried meanwhile, and the processor time of what was started."""
         before = [self.net.carried(member) for member in range(self.net.members)]
+        again = self.net.sent_again(0)
         first = len(self.processes)
         try:
             yield
@@ -87,6 +88,7 @@ class Lab:
                 process.stop()
         after = [self.net.carried(member) for member in range(self.net.members)]
         outcome.sent = after[0][0] - before[0][0]
+        outcome.sent_again = self.net.sent_again(0) - again
         outcome.received = {member: after[member][1] - before[member][1] for member in self.receivers}
         for process in self.processes[first:]:
             outcome.cpu_s[process.member] = outcome.cpu_s.get(process.member, 0.0) + process.cpu_s

@@ -23,6 +23,7 @@ NAMES = re.compile(rf"{PREFIX}-(\d+)-\d+-(?:bridge|m\d+)")
 # A burst holds a whole packet of 64 KiB as the kernel hands it down; the queue is what a switch port buffers.
 BURST = 128 * 1024
 QUEUE_SECONDS = 0.05
+PACKET = 1514
 runs = itertools.count()
 
 
@@ -96,6 +97,12 @@ class Network:
         text = command("ip", "-n", self.namespace(member), "-s", "-j", "link", "show", "eth0")
         counted: Any = json.loads(text)[0]["stats64"]
         return counted["tx"]["bytes"], counted["rx"]["bytes"]
+
+    def sent_again(self, member: int) -> int:
+        """Bytes that TCP had to send again, because a queue on the way was full; about, as it counts packets."""
+        text = command("ip", "netns", "exec", self.namespace(member), "cat", "/proc/net/snmp")
+        names, values = (line.split() for line in text.splitlines() if line.startswith("Tcp:"))
+        return int(values[names.index("RetransSegs")]) * PACKET
 
     def down(self) -> None:
         """Removes everything, also when only a part was made; ends what still runs inside."""

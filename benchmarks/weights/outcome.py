@@ -16,7 +16,7 @@ HEAD = [
     "payload",
     "B MB/s",
     "ratio: others / faulty",
-    "source sent / S",
+    "source sent / S, of it TCP again",
     "most received / S",
     "CPU s per GiB: source / mean receiver",
     "load before",
@@ -37,6 +37,7 @@ class Outcome:
     complete: dict[int, float] = field(default_factory=dict)
     ended: float = 0.0  # when the last agent had heard that all are complete, and was gone
     sent: int = 0
+    sent_again: int = 0  # by TCP, of what the source sent
     received: dict[int, int] = field(default_factory=dict)
     cpu_s: dict[int, float] = field(default_factory=dict)
     load: float = 0.0  # of the machine, before the run
@@ -59,7 +60,7 @@ class Outcome:
             f"{self.size / MIB:.0f} MiB {self.shape}",
             f"{self.floor / 1e6:.1f}",
             " / ".join(ratios),
-            f"{self.sent / self.size:.3f}",
+            f"{self.sent / self.size:.3f}, {self.sent_again / self.size:.3f}",
             f"{max(self.received.values(), default=0) / self.size:.3f}",
             " / ".join(f"{value / gib:.1f}" for value in cpu),
             f"{self.load:.1f}",
