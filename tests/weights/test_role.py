@@ -1,24 +1,29 @@
 """The role weights, run by ansible-playbook on three hosts that are directories and loopback addresses of this machine.
 
-Linux answers on all of 127.0.0.0/8, so the hosts really serve one another over TCP.
+Linux answers on all of 127.0.0.0/8, so the agents of the hosts really talk to one another over TCP.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import shutil
+import signal
 import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from mindie_deploy.cluster.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTS = ("host1", "host2", "host3")
@@ -33,12 +38,12 @@ def safetensors(name: str, dtype: str, size: int) -> bytes:
     return struct.pack("<Q", len(text)) + text + (name.encode() * size)[:size]
 
 
-def make_model(directory: Path, dtype: str = "BF16") -> dict[str, bytes]:
+def make_model(directory: Path, dtype: str = "BF16", size: int = 300_000) -> dict[str, bytes]:
     configuration: dict[str, Any] = {"model_type": "deepseek_v3", "torch_dtype": "bfloat16"}
     if dtype != "BF16":
         configuration["quantization_config"] = {"quant_method": "fp8"}
     contents = {
-        SHARDS[0]: safetensors("a", dtype, 300_000),
+        SHARDS[0]: safetensors("a", dtype, size),
         SHARDS[1]: safetensors("b", dtype, 200_002),
         "model.safetensors.index.json": json.dumps({"weight_map": {"a": SHARDS[0], "b": SHARDS[1]}}).encode(),
         "config.json": json.dumps(configuration).encode(),
@@ -73,15 +78,21 @@ class Cluster:
         self.base = base
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+            port = self.port = probe.getsockname()[1]
         settings = {
+            **Settings.from_variables({}).model_dump(mode="json"),
             "model_path": f"{base}/{{{{ inventory_hostname }}}}/models/DeepSeek-R1-BF16",
             "state_directory": f"{base}/{{{{ inventory_hostname }}}}/state",
             "weights_source": "{{ source }}",
             "weights_port": port,
+            "weights_rate_limit": "{{ rate | default(0) }}",
+            "weights_encrypt": "{{ encrypt | default(false) }}",
             "container_user": "0:0",
         }
-        hosts = [{"name": name, "address": f"127.0.0.{rank + 2}", "rank": rank} for rank, name in enumerate(HOSTS)]
+        hosts = [
+            {"name": name, "address": "192.0.2.1", "rank": rank, "weights_address": f"127.0.0.{rank + 2}"}
+            for rank, name in enumerate(HOSTS)
+        ]
         play = {
             "hosts": "mindie",
             "gather_facts": False,
@@ -93,8 +104,17 @@ class Cluster:
         }
         variables = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
         inventory = {"mindie": {"hosts": {name: {} for name in HOSTS}, "vars": variables}}
+        (base / "bin").mkdir()
+        self.write_engine("")
         (base / "play.yml").write_text(json.dumps([play]))
         (base / "hosts.yml").write_text(json.dumps(inventory))
+
+    def write_engine(self, mount: str) -> None:
+        """Makes the engine of all hosts: with a mount, it runs a container that has it."""
+        said = f"ps) echo 1 ;; inspect) printf '/model\\t[\"{mount}\"]\\n' ;;" if mount else ""
+        engine = self.base / "bin" / "docker"
+        engine.write_text(f'#!/bin/sh\ncase "$1" in {said} esac\n')
+        engine.chmod(0o755)
 
     def place(self, host: str) -> Path:
         return self.base / host / "models" / "DeepSeek-R1-BF16"
@@ -104,24 +124,39 @@ class Cluster:
             {path.name: path.read_bytes() for path in self.place(host).iterdir()} if self.place(host).exists() else {}
         )
 
-    def sync(self, source: str, *arguments: str, **variables: Any) -> Outcome:
+    def start(self, source: str, *arguments: str, **variables: Any) -> subprocess.Popen[str]:
         command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(self.base / "hosts.yml")]
         command += [str(self.base / "play.yml"), "-e", json.dumps({"source": source, **variables}), *arguments]
         environment = {
             **os.environ,
             "XDG_STATE_HOME": str(self.base / "controller"),
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "PATH": f"{self.base}/bin:{os.environ['PATH']}",
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_ASYNC_DIR": str(self.base / "async"),
             "ANSIBLE_LOCALHOST_WARNING": "False",
         }
-        done = subprocess.run(
-            command, cwd=self.base, env=environment, capture_output=True, text=True, timeout=300, check=False
+        return subprocess.Popen(
+            command, cwd=self.base, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
-        # Nobody may be left serving, whatever the outcome.
-        assert not list(self.base.glob("*/state/weights/serve.pid"))
-        assert not list(self.base.glob("*/state/weights/secret"))
-        return Outcome(done.stdout + done.stderr, done.returncode)
+
+    def outcome(self, process: subprocess.Popen[str]) -> Outcome:
+        text = process.communicate(timeout=300)[0]
+        # No agent may be left, whatever the outcome.
+        for state in (*(self.base / host / "state" for host in HOSTS), self.base / "controller" / "mindie-deploy"):
+            assert not list(state.glob("weights/exchange.pid")), text
+            assert not list(state.glob("weights/exchange-*")), text
+        return Outcome(text, process.returncode)
+
+    def sync(self, source: str, *arguments: str, **variables: Any) -> Outcome:
+        return self.outcome(self.start(source, *arguments, **variables))
+
+    def progress(self, host: str) -> dict[str, Any]:
+        """Returns what the agent of a host wrote last."""
+        for path in (self.base / host / "state" / "weights").glob("*.progress.json"):
+            found: dict[str, Any] = json.loads(path.read_text())
+            return found if "pid" in found else {}
+        return {}
 
 
 @pytest.fixture
@@ -160,8 +195,11 @@ def test_from_the_controller_to_all_hosts_and_again(cluster: Cluster) -> None:
     assert json.loads((records / "weights-manifest.json").read_text())["total_bytes"] == sum(
         map(len, contents.values())
     )
-    assert '"weights_secret": "' not in first.text
-    assert not re.search(r"[A-Za-z0-9]{64}(?![A-Za-z0-9])(?<![0-9a-f]{64})", first.text), "the secret was printed"
+    known = {hashlib.sha256(content).hexdigest() for content in contents.values()}
+    known.add(json.loads((records / "weights-manifest.json").read_text())["digest"])
+    assert set(re.findall(r"(?<![0-9A-Za-z])[0-9a-f]{64}(?![0-9A-Za-z])", first.text)) <= known, (
+        "the secret was printed"
+    )
 
     again = cluster.sync(source)
     assert set(again.changed.values()) == {0}, again.text
@@ -202,6 +240,82 @@ def test_from_one_of_the_hosts(cluster: Cluster) -> None:
     shutil.rmtree(cluster.place("host1"))
     at_its_place = cluster.sync(f"host:host3:{cluster.place('host3')}")
     assert at_its_place.changed == {"host1": 1, "host2": 0, "host3": 0}, at_its_place.text
+    assert whole(cluster, contents)
+
+
+def test_an_agent_that_is_killed_is_started_again_and_goes_on(cluster: Cluster) -> None:
+    contents = make_model(cluster.base / "model", size=8 << 20)
+    running = cluster.start(f"controller:{cluster.base}/model", rate=1)
+    until = time.monotonic() + 120
+    while cluster.progress("host2").get("bytes_done", 0) < 1 << 20:
+        assert time.monotonic() < until and running.poll() is None, cluster.outcome(running)
+        time.sleep(0.05)
+    os.kill(cluster.progress("host2")["pid"], signal.SIGKILL)
+    outcome = cluster.outcome(running)
+    assert outcome.status == 0, outcome.text
+    assert "host2: the agent was killed; it is started again and goes on" in outcome.text
+    assert cluster.progress("host2")["bytes_before"] > 0
+    assert whole(cluster, contents)
+
+
+def test_a_run_that_is_killed_leaves_what_came_and_the_next_one_goes_on(cluster: Cluster) -> None:
+    contents = make_model(cluster.base / "model", size=8 << 20)
+    source = f"controller:{cluster.base}/model"
+    running = cluster.start(source, rate=1)
+    until = time.monotonic() + 120
+    while cluster.progress("host2").get("bytes_done", 0) < 2 << 20:
+        assert time.monotonic() < until and running.poll() is None, cluster.outcome(running)
+        time.sleep(0.05)
+    running.kill()
+    running.communicate()
+    assert not any(cluster.place(host).exists() for host in HOSTS)
+    looked = cluster.start(source, "--check", "-v").communicate()[0]
+    assert "are left from an earlier run" in looked
+    assert cluster.sync(source).status == 0
+    assert whole(cluster, contents)
+    assert cluster.progress("host2")["bytes_before"] >= 1 << 20
+
+
+def test_encrypted(cluster: Cluster) -> None:
+    contents = make_model(cluster.base / "model")
+    first = cluster.sync(f"controller:{cluster.base}/model", "-vvv", encrypt=True)
+    assert first.status == 0, first.text
+    assert "PRIVATE KEY" not in first.text
+    assert whole(cluster, contents)
+
+
+def test_a_port_that_is_taken_ends_the_run_with_the_host_and_the_setting(cluster: Cluster) -> None:
+    make_model(cluster.base / "model")
+    with socket.socket() as other:
+        other.bind(("127.0.0.3", cluster.port))
+        other.listen()
+        refused = cluster.sync(f"controller:{cluster.base}/model")
+    assert refused.status != 0
+    assert f"host2: port {cluster.port} on 127.0.0.3 is taken by another program" in refused.text
+    assert not any(cluster.place(host).exists() for host in HOSTS)
+
+
+def test_what_a_running_container_has_mounted_is_not_changed(cluster: Cluster) -> None:
+    contents = make_model(cluster.base / "model")
+    source = f"controller:{cluster.base}/model"
+    assert cluster.sync(source).status == 0
+    cluster.write_engine(str(cluster.place("host2")))
+    assert set(cluster.sync(source).changed.values()) == {0}, "nothing would change"
+    flip(cluster.place("host2") / SHARDS[1])
+    wrong = cluster.contents("host2")
+    refused = cluster.sync(source)
+    assert refused.status != 0
+    assert str(cluster.place("host2")) in refused.text
+    assert cluster.contents("host2") == wrong != contents
+
+
+def test_from_what_the_hosts_have_together(cluster: Cluster) -> None:
+    contents = make_model(cluster.base / "model")
+    for number, host in enumerate(HOSTS[:2]):
+        make_model(cluster.place(host))
+        (cluster.place(host) / SHARDS[number]).unlink()
+    done = cluster.sync("hosts")
+    assert min(done.changed.values()) >= 1
     assert whole(cluster, contents)
 
 
