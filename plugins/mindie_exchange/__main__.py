@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import sys
 
-from mindie_exchange.agent import Agent, AgentError, write_status
+from mindie_exchange.agent import Agent
+from mindie_exchange.host import AgentError
 from mindie_exchange.plan import PlanError, read_plan
+from mindie_exchange.progress import write_status
 
 LARGEST_PLAN = 64 * 1024 * 1024
 UNUSABLE = 2

@@ -16,7 +16,10 @@ from mindie_exchange import wire
 # What one turn of the loop reads or writes at most on one connection.
 TURN_BYTES = 4 * 1024 * 1024
 TLS_BLOCK = 128 * 1024
-TCP_USER_TIMEOUT = 18  # socket.TCP_USER_TIMEOUT has no name before Python 3.6 on all builds
+# Under a limit of the rate frames are small, so that news and signs of life come between them.
+SMALLEST_FRAME = 16 * 1024
+# So many pieces may be on the way without an answer: no more can be lost with the connection.
+MOST_UNANSWERED = 2
 UNACKNOWLEDGED_MS = 10_000
 
 
@@ -40,6 +43,7 @@ class Outgoing:
         self.piece = piece
         self.crc = crc
         self.parts = deque(parts)
+        self.begun = False
         self.sent = 0
         self.release = release
 
@@ -57,8 +61,12 @@ class Handler:
         """Returns where the payload of a DATA frame goes."""
         raise NotImplementedError
 
-    def may_send(self) -> int:
-        """Returns how many bytes of data may be sent now."""
+    def may_send(self, most: int) -> int:
+        """Returns how many bytes of data may be sent now, at most `most`; 0 or less: none."""
+        raise NotImplementedError
+
+    def may_receive(self, most: int) -> int:
+        """Returns how many bytes of data may be received now, at most `most`; 0 or less: none."""
         raise NotImplementedError
 
     def moved(self, connection: Connection, received: int, sent: int) -> None:
@@ -87,13 +95,18 @@ class Connection:
         self.caller = member is not None
         self.open = False
         self.began = self.last_heard = self.last_said = now
-        self.received = self.sent = 0
+        self.last_data = now
         self._control = bytearray()
         self._left: memoryview | None = None
         self._frame: Part | None = None
         self.queue: deque[Outgoing] = deque()
+        # pieces of which something was sent and that the other side has not answered yet
+        self.unanswered: set[int] = set()
         self._tls_block = b""
-        self._tls_shaking = isinstance(sock, ssl.SSLSocket)
+        self._tls = isinstance(sock, ssl.SSLSocket)
+        self._tls_shaking = self._tls
+        # The caller speaks first.
+        self._tls_wants_write = self.caller
         self._mine = wire.nonce()
         self._theirs = b""
         self._kind = self._piece = self._number = 0
@@ -107,13 +120,13 @@ class Connection:
 
     @property
     def wants_write(self) -> bool:
-        return bool(
-            self._left is not None
-            or self._tls_shaking
-            or self._control
-            or self._tls_block
-            or ((self._frame or self.queue) and self.handler.may_send() > 0)
-        )
+        if self._tls_shaking:
+            return self._tls_wants_write
+        return bool(self._left is not None or self._control or self._frame or self._next_piece())
+
+    @property
+    def wants_read(self) -> bool:
+        return not self.open or self.handler.may_receive(1) > 0
 
     def say(self, kind: int, piece: int = 0, number: int = 0, payload: bytes = b"") -> None:
         """Queues a frame that goes before data."""
@@ -123,10 +136,14 @@ class Connection:
     def send_piece(self, outgoing: Outgoing) -> None:
         self.queue.append(outgoing)
 
+    def answered(self, piece: int) -> None:
+        """The other side has the piece, or has no use for it."""
+        self.unanswered.discard(piece)
+
     def cancel(self, piece: int) -> None:
         """Does not send a piece that has not begun."""
         for outgoing in list(self.queue):
-            if outgoing.piece == piece and not outgoing.sent and outgoing is not self.queue[0]:
+            if outgoing.piece == piece and not outgoing.begun:
                 self.queue.remove(outgoing)
                 outgoing.release()
 
@@ -146,10 +163,11 @@ class Connection:
         """Takes what has come. Raises ClosedError, WireError."""
         if self._tls_shaking and not self._shake():
             return
-        budget = TURN_BYTES
-        while budget > 0:
+        budget = self.handler.may_receive(TURN_BYTES)
+        # What TLS has read already wakes nobody up.
+        while budget > 0 or (self._tls and self.sock.pending()):
             try:
-                count = self.sock.recv_into(self._view[self._got :])
+                count = self.sock.recv_into(self._view[self._got : self._got + max(SMALLEST_FRAME, budget)])
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return
             except OSError as error:
@@ -157,10 +175,10 @@ class Connection:
             if not count:
                 raise ClosedError("the other side ended the connection")
             self.last_heard = now
-            self.received += count
             budget -= count
             self._got += count
             if self._kind == wire.DATA:
+                self.last_data = now
                 self.handler.moved(self, count, 0)
             if self._got == len(self._view):
                 self._then()
@@ -239,7 +257,6 @@ class Connection:
             if count is None:
                 return
             self.last_said = now
-            self.sent += count
             budget -= count
 
     def _write_some(self) -> int | None:
@@ -255,8 +272,9 @@ class Connection:
                 self._left = memoryview(bytes(self._control))
                 self._control.clear()
                 return 0
-            if self.open and self.queue and self.handler.may_send() > 0:
-                self._begin_frame()
+            outgoing = self._next_piece()
+            if outgoing is not None:
+                self._begin_frame(outgoing)
                 return 0
             return None
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -266,17 +284,25 @@ class Connection:
                 return 0
             raise ClosedError(error.strerror or str(error)) from None
 
-    def _begin_frame(self) -> None:
+    def _next_piece(self) -> Outgoing | None:
+        """Returns the piece that may be sent now, or sent on."""
+        if not self.open or not self.queue or self.handler.may_send(1) <= 0:
+            return None
         outgoing = self.queue[0]
+        return outgoing if outgoing.begun or len(self.unanswered) < MOST_UNANSWERED else None
+
+    def _begin_frame(self, outgoing: Outgoing) -> None:
+        outgoing.begun = True
+        self.unanswered.add(outgoing.piece)
         part = outgoing.parts[0]
-        length = min(part.length, wire.FRAME_BYTES)
+        length = min(part.length, max(SMALLEST_FRAME, self.handler.may_send(wire.FRAME_BYTES)))
         self._left = memoryview(wire.frame(wire.DATA, outgoing.piece, outgoing.sent, length))
         self._frame = part._replace(length=length)
 
     def _write_frame(self, frame: Part) -> int:
         if frame.memory is not None:
             count = self.sock.send(frame.memory[frame.offset : frame.offset + frame.length])
-        elif isinstance(self.sock, ssl.SSLSocket):
+        elif self._tls:
             # A TLS socket wants the same bytes again after it said "later".
             if not self._tls_block:
                 self._tls_block = os.pread(frame.number, min(TLS_BLOCK, frame.length), frame.offset)
@@ -303,13 +329,17 @@ class Connection:
         return int(count)
 
     def _shake(self) -> bool:
+        self._tls_wants_write = False
         try:
             self.sock.do_handshake()
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        except ssl.SSLWantReadError:
+            return False
+        except ssl.SSLWantWriteError:
+            self._tls_wants_write = True
             return False
         except (OSError, ValueError) as error:
             raise ClosedError("TLS: %s" % error) from None
-        self._tls_shaking = False
+        self._tls_shaking = self._tls_wants_write = False
         return True
 
 
@@ -319,4 +349,4 @@ def tune(sock: socket.socket) -> None:
     sock.setblocking(False)
     if sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)

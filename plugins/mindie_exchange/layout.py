@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Sequence
+from typing import Hashable, NamedTuple, Sequence
 
 
 class Segment(NamedTuple):
@@ -32,23 +32,18 @@ def lanes_of(sizes: Sequence[int], lanes: int) -> list[list[int]]:
     return [sorted(share) for share in shares]
 
 
-def pieces_of(sizes: Sequence[int], files: Sequence[int], piece_size: int) -> list[Piece]:
+def pieces_of(
+    sizes: Sequence[int], files: Sequence[int], piece_size: int, holders: Sequence[Hashable] | None = None
+) -> list[Piece]:
     """Returns the pieces of the files of one lane, in the order of the files.
 
     A file larger than piece_size has pieces of its own; smaller ones travel together, whole, up to piece_size. Empty
-    files are in no piece.
+    files are in no piece. Only files that the same members have from the beginning (equal `holders`, by file) travel
+    together: otherwise nobody might have the whole piece.
     """
     pieces: list[Piece] = []
-    group: list[Segment] = []
-    grouped = 0
-
-    def close() -> None:
-        nonlocal grouped
-        if group:
-            pieces.append(Piece(grouped, tuple(group)))
-            group.clear()
-            grouped = 0
-
+    groups: dict[Hashable, list[Segment]] = {}
+    lengths: dict[Hashable, int] = {}
     for index in files:
         size = sizes[index]
         if size > piece_size:
@@ -56,9 +51,10 @@ def pieces_of(sizes: Sequence[int], files: Sequence[int], piece_size: int) -> li
                 length = min(piece_size, size - offset)
                 pieces.append(Piece(length, (Segment(index, offset, length),)))
         elif size:
-            if grouped + size > piece_size:
-                close()
-            group.append(Segment(index, 0, size))
-            grouped += size
-    close()
+            key = holders[index] if holders else None
+            if lengths.get(key, 0) + size > piece_size:
+                pieces.append(Piece(lengths.pop(key), tuple(groups.pop(key))))
+            groups.setdefault(key, []).append(Segment(index, 0, size))
+            lengths[key] = lengths.get(key, 0) + size
+    pieces.extend(Piece(lengths[key], tuple(group)) for key, group in groups.items())
     return pieces

@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 from array import array
 from collections import deque
-from typing import Callable, Sequence
+from typing import Callable, Iterable, Sequence
 
 # Pieces that one member may give us at the same time, and pieces that we ask one member for at the same time.
 GIVEN_WINDOW = 4
@@ -39,7 +39,6 @@ class Peer:
         self.asked: dict[int, float] = {}
         self.given: set[int] = set()
         self.window = 0
-        self.done = False
 
 
 class Ledger:
@@ -61,21 +60,34 @@ class Ledger:
         self.seeders = seeders
         self.peers: dict[int, Peer] = {}
         self.holders = array("H", bytes(2 * self.count))
+        # holders that did not have the piece from the beginning
+        self._relays = array("H", bytes(2 * self.count))
         self.pending: dict[int, set[int]] = {}
         # crc32 of pieces that a seeder gave to somebody, in the seeder's own words
         self.announced: dict[int, int] = {}
+        # by piece, the seeders that cannot give it any more, each with the reason (an errno or 0)
+        self.gone: dict[int, dict[int, int]] = {}
+        # what we had from the beginning and cannot read any more: we neither have nor want it
+        self.given_up: set[int] = set()
+        # crc32 that a piece had when its file turned out wrong
+        self._refuted: dict[int, set[int]] = {}
+        # (member, piece): it sent bytes that did not fit
+        self._distrusted: set[tuple[int, int]] = set()
+        # pieces that are asked of seeders too, because everybody else has moved on
+        self._direct: set[int] = set()
         self.to_give: deque[int] = deque(p for p in range(self.count) if have[p] and me in seeders(p))
         # pieces that are on their way from us to the member that we gave them to
         self._on_its_way: dict[int, int] = {}
         # pieces whose turn it is for another seeder
         self._others_share: list[int] = []
-        self._on_hold: list[tuple[float, int]] = []
+        self._on_hold: deque[tuple[float, int]] = deque()
         self._random = random.Random(seed)
 
     # who is there
 
-    def joined(self, member: int, has: bytes, crcs: Sequence[int]) -> Peer:
+    def joined(self, member: int, has: bytes, crcs: Sequence[int], now: float) -> Peer:
         """A member says what it has."""
+        self.left(member, now)
         peer = self.peers[member] = Peer(member, self.count)
         for piece, flag in enumerate(has):
             if flag:
@@ -91,8 +103,8 @@ class Ledger:
             self._not_pending(piece, member)
         for piece in range(self.count):
             if peer.has[piece]:
-                self.holders[piece] -= 1
-                if not self.holders[piece] and self.have[piece] and self.me in self.seeders(piece):
+                self._holds_no_more(member, piece)
+                if self._is_ours_to_give(piece):
                     self._on_hold.append((now + GIVE_AGAIN_AFTER_S, piece))
         for piece in peer.given:
             self._on_its_way.pop(piece, None)
@@ -101,40 +113,80 @@ class Ledger:
         self._others_share.clear()
 
     def peer_got(self, peer: Peer, piece: int, crc: int) -> None:
-        """A member has a piece (now)."""
+        """A member has a piece (now), with this crc32 (0: not known)."""
         peer.crcs[piece] = crc
         self._arrived(peer, piece)
         if peer.has[piece]:
             return
         peer.has[piece] = 1
         self.holders[piece] += 1
-        if not self.have[piece] and peer.member not in self.seeders(piece):
+        if peer.member in self.seeders(piece):
+            self._forget_gone(piece, peer.member)
+        else:
+            self._relays[piece] += 1
+        if self._may_ask(peer, piece):
             peer.offered.append(piece)
 
-    def peer_lost(self, peer: Peer, piece: int) -> None:
-        """A member does not have a piece after all."""
+    def peer_lost(self, peer: Peer, piece: int, reason: int | None = None) -> None:
+        """A member does not have a piece after all; a seeder tells why it will not have it again (an errno or 0)."""
         if peer.has[piece]:
             peer.has[piece] = 0
-            self.holders[piece] -= 1
+            self._holds_no_more(peer.member, piece)
+        peer.crcs[piece] = 0
+        self._arrived(peer, piece)
         if piece in peer.asked:
             del peer.asked[piece]
             self._not_pending(piece, peer.member)
-        if not self.holders[piece] and self.have[piece] and self.me in self.seeders(piece):
+        if reason is not None and peer.member in self.seeders(piece):
+            self.gone.setdefault(piece, {})[peer.member] = reason
+        if self._is_ours_to_give(piece):
             self.to_give.append(piece)
+
+    def _holds_no_more(self, member: int, piece: int) -> None:
+        self.holders[piece] -= 1
+        if member not in self.seeders(piece):
+            self._relays[piece] -= 1
+
+    def _is_ours_to_give(self, piece: int) -> bool:
+        return not self._relays[piece] and bool(self.have[piece]) and self.me in self.seeders(piece)
+
+    def _forget_gone(self, piece: int, member: int) -> None:
+        reasons = self.gone.get(piece)
+        if reasons is not None:
+            reasons.pop(member, None)
+            if not reasons:
+                del self.gone[piece]
+
+    def hopeless(self) -> list[int]:
+        """Returns the pieces that we lack, that nobody here has, and that no seeder can give any more."""
+        return [
+            piece
+            for piece, reasons in self.gone.items()
+            if self.wants(piece) and not self.holders[piece] and set(reasons) >= set(self.seeders(piece)) - {self.me}
+        ]
 
     # what we have
 
-    def got(self, piece: int, crc: int) -> None:
-        """The piece is written here."""
+    def wants(self, piece: int) -> bool:
+        """Whether we lack the piece."""
+        return not self.have[piece] and piece not in self.given_up
+
+    def got(self, piece: int, crc: int) -> list[int]:
+        """The piece is written here. Returns the members that are still asked for it and need not send it."""
         self.crcs[piece] = crc
         if not self.have[piece]:
             self.have[piece] = 1
             self.lacking -= 1
+        others = []
         for member in self.pending.pop(piece, ()):
             peer = self.peers.get(member)
-            if peer is not None:
-                peer.asked.pop(piece, None)
+            if peer is not None and peer.asked.pop(piece, None) is not None:
+                others.append(member)
         self.announced.pop(piece, None)
+        self._direct.discard(piece)
+        if self._distrusted:
+            self._distrusted -= {(member, piece) for member in self.peers}
+        return others
 
     def lost(self, piece: int) -> None:
         """The piece turned out to be broken here."""
@@ -142,17 +194,47 @@ class Ledger:
             self.have[piece] = 0
             self.lacking += 1
         self.crcs[piece] = 0
-        for peer in self.peers.values():
-            if peer.has[piece]:
-                peer.offered.appendleft(piece)
+        self.announced.pop(piece, None)
+        self._given_to_nobody(piece)
+        self._direct.add(piece)
+        self._offer(piece)
 
-    def failed(self, peer: Peer, piece: int) -> None:
-        """What a member sent of a piece is of no use; it is free to be asked for again."""
+    def refute(self, piece: int, crc: int) -> None:
+        """With this crc32 the piece made a wrong file: it is not taken with it again, whoever has it."""
+        self._refuted.setdefault(piece, set()).add(crc)
+
+    def is_refuted(self, piece: int, crc: int) -> bool:
+        return crc in self._refuted.get(piece, ())
+
+    def give_up(self, piece: int) -> None:
+        """What we had from the beginning cannot be read any more."""
+        self.have[piece] = 0
+        self.crcs[piece] = 0
+        self.given_up.add(piece)
+        self._given_to_nobody(piece)
+
+    def _given_to_nobody(self, piece: int) -> None:
+        member = self._on_its_way.get(piece)
+        if member in self.peers:
+            self._arrived(self.peers[member], piece)
+
+    def late(self, peer: Peer, piece: int) -> None:
+        """A member did not send a piece that it was asked for; it is asked again after everything else it offers."""
         peer.asked.pop(piece, None)
         self._not_pending(piece, peer.member)
-        # It is asked of this member again only after everything else it offers.
-        if peer.has[piece] and not self.have[piece]:
+        if self._may_ask(peer, piece):
             peer.offered.append(piece)
+
+    def failed(self, peer: Peer, piece: int) -> None:
+        """What a member sent of a piece is of no use: another one is asked for it, if there is one."""
+        self._distrusted.add((peer.member, piece))
+        usable = [one for one in self.peers.values() if self._usable(one, piece)]
+        if not usable:
+            self._distrusted -= {(member, piece) for member in self.peers}
+        if self.wants(piece) and all(one.member in self.seeders(piece) for one in usable):
+            self._direct.add(piece)
+        peer.asked.pop(piece, None)
+        self._not_pending(piece, peer.member)
 
     def refused(self, peer: Peer, piece: int) -> None:
         """What we sent did not fit: a given piece must be given again."""
@@ -165,22 +247,37 @@ class Ledger:
             peer.given.discard(piece)
             self._on_its_way.pop(piece, None)
 
-    def _not_pending(self, piece: int, member: int) -> None:
-        members = self.pending.get(piece)
-        if members is not None:
-            members.discard(member)
-            if not members:
-                del self.pending[piece]
-                for peer in self.peers.values():
-                    if peer.has[piece] and not self.have[piece] and peer.member not in self.seeders(piece):
-                        peer.offered.appendleft(piece)
-
     def expect_from_origin(self, piece: int) -> None:
         """We read the piece from outside ourselves."""
         self.pending.setdefault(piece, set()).add(ORIGIN)
 
     def not_from_origin(self, piece: int) -> None:
         self._not_pending(piece, ORIGIN)
+
+    def _not_pending(self, piece: int, member: int) -> None:
+        members = self.pending.get(piece)
+        if members is not None:
+            members.discard(member)
+            if not members:
+                del self.pending[piece]
+                self._offer(piece)
+
+    def _offer(self, piece: int) -> None:
+        for peer in self.peers.values():
+            if self._may_ask(peer, piece):
+                peer.offered.appendleft(piece)
+
+    def _may_ask(self, peer: Peer, piece: int) -> bool:
+        """Whether the piece is asked of this member without need."""
+        if not self.wants(piece) or not self._usable(peer, piece):
+            return False
+        return piece in self._direct or peer.member not in self.seeders(piece)
+
+    def _usable(self, peer: Peer, piece: int) -> bool:
+        """Whether what the member has of the piece may be of use."""
+        if not peer.has[piece] or (peer.member, piece) in self._distrusted:
+            return False
+        return not peer.crcs[piece] or peer.crcs[piece] not in self._refuted.get(piece, ())
 
     # choices
 
@@ -189,14 +286,15 @@ class Ledger:
         if len(peer.given) >= peer.window:
             return None
         while self._on_hold and self._on_hold[0][0] <= now:
-            piece = self._on_hold.pop(0)[1]
-            if not self.holders[piece]:
+            piece = self._on_hold.popleft()[1]
+            if not self._relays[piece]:
                 self.to_give.append(piece)
         chosen = None
         passed: list[int] = []
         while self.to_give and chosen is None:
             piece = self.to_give.popleft()
-            if not self.have[piece] or piece in self._on_its_way or self._somebody_relays(piece):
+            # Who relays it is asked by the others.
+            if not self.have[piece] or piece in self._on_its_way or self._relays[piece]:
                 continue
             if self._giver(piece) != self.me:
                 self._others_share.append(piece)
@@ -210,16 +308,9 @@ class Ledger:
             self._on_its_way[chosen] = peer.member
         return chosen
 
-    def _somebody_relays(self, piece: int) -> bool:
-        """Whether a member has the piece that did not have it from the beginning: the others ask there."""
-        if not self.holders[piece]:
-            return False
-        seeders = self.seeders(piece)
-        return any(peer.has[piece] and peer.member not in seeders for peer in self.peers.values())
-
     def _giver(self, piece: int) -> int:
         """Returns the seeder whose turn it is: by turns among those that are there."""
-        seeders = [m for m in self.seeders(piece) if m == self.me or m in self.peers]
+        seeders = [m for m in self.seeders(piece) if m == self.me or (m in self.peers and self.peers[m].has[piece])]
         return seeders[piece % len(seeders)] if seeders else self.me
 
     def ask(self, peer: Peer, now: float, stalled: bool) -> int | None:
@@ -244,9 +335,10 @@ class Ledger:
         candidates: list[int] = []
         while peer.offered and len(candidates) < CHOICE:
             piece = peer.offered.popleft()
-            if self.have[piece] or not peer.has[piece] or piece in self.pending or piece in candidates:
+            if piece in candidates or piece in self.pending:
                 continue
-            candidates.append(piece)
+            if self.wants(piece) and self._usable(peer, piece):
+                candidates.append(piece)
         if not candidates:
             return None
         chosen = self._random.choice(candidates)
@@ -260,19 +352,25 @@ class Ledger:
             return None
         flags = useful.to_bytes(self.count, "little")
         start = self._random.randrange(self.count)
-        for begin, end in ((start, self.count), (0, start)):
-            piece = flags.find(b"\1", begin, end)
-            while piece >= 0:
-                if piece not in self.pending:
-                    return piece
-                piece = flags.find(b"\1", piece + 1, end)
+        for piece in _set_flags(flags, start):
+            if piece not in self.pending and self.wants(piece) and self._usable(peer, piece):
+                return piece
         return None
 
     def _second_copy(self, peer: Peer, now: float) -> int | None:
         for piece, members in self.pending.items():
-            if len(members) > 1 or members & {peer.member, ORIGIN} or not peer.has[piece]:
+            if len(members) > 1 or members & {peer.member, ORIGIN} or not self._usable(peer, piece):
                 continue
-            since = max(self.peers[m].asked.get(piece, now) for m in members if m in self.peers) if members else now
+            since = max((self.peers[m].asked.get(piece, now) for m in members if m in self.peers), default=now)
             if now - since > SECOND_COPY_AFTER_S and peer.member not in self.seeders(piece):
                 return piece
         return None
+
+
+def _set_flags(flags: bytes, start: int) -> Iterable[int]:
+    """Yields where a flag is set, from `start` on and then from the beginning."""
+    for begin, end in ((start, len(flags)), (0, start)):
+        at = flags.find(b"\1", begin, end)
+        while at >= 0:
+            yield at
+            at = flags.find(b"\1", at + 1, end)

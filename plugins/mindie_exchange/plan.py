@@ -15,6 +15,11 @@ MOST_LANES = 64
 LARGEST_FILE = 1 << 50
 SMALLEST_PIECE = 4096
 LARGEST_PIECE = 64 * 1024 * 1024
+MOST_PIECES = 4_000_000
+# A file on its way has its name and this; no file of a plan may have the name of another one on its way.
+PARTIAL = ".partial"
+LONGEST_NAME = 1024
+LONGEST_PART = 255 - len(PARTIAL)
 HEX64 = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -41,7 +46,10 @@ class Member(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where the files are: `complete` stand, proven, in `final`; the others come into `incoming`."""
+    """Where the files are: `complete` stand, proven, in `final`; the others come into `incoming`.
+
+    `owner`, `group`: numbers that the brought files get, or None.
+    """
 
     final: str
     incoming: str
@@ -78,12 +86,13 @@ class Plan(NamedTuple):
             self.lanes,
             [member.name for member in self.members],
             [list(file) for file in self.files],
+            sorted((member, sorted(files)) for member, files in self.seeds.items()),
         ]
         return hashlib.sha256(json.dumps(common, separators=(",", ":")).encode()).digest()
 
-    def seeders(self, file: int) -> list[int]:
+    def seeders(self, file: int) -> tuple[int, ...]:
         """Returns the members that have the file from the beginning, in the order of members."""
-        return [index for index in range(len(self.members)) if file in self.seeds.get(index, frozenset())]
+        return tuple(member for member in sorted(self.seeds) if file in self.seeds[member])
 
 
 def read_plan(text: str) -> Plan:
@@ -102,6 +111,9 @@ def read_plan(text: str) -> Plan:
     if value.get("me") not in names:
         raise PlanError("me is %r, which is no member" % (value.get("me"),))
     files = _files(value.get("files"))
+    piece_size = _number(value, "piece_size", SMALLEST_PIECE, LARGEST_PIECE)
+    if sum(file.size for file in files) // piece_size > MOST_PIECES:
+        raise PlanError("piece_size is %d, which makes more than %d pieces of the files" % (piece_size, MOST_PIECES))
     seeds = value.get("seeds")
     if not isinstance(seeds, dict) or not set(seeds) <= set(names):
         raise PlanError("seeds names somebody who is no member")
@@ -114,13 +126,13 @@ def read_plan(text: str) -> Plan:
         me=names.index(value["me"]),
         members=members,
         files=files,
-        piece_size=_number(value, "piece_size", SMALLEST_PIECE, LARGEST_PIECE),
+        piece_size=piece_size,
         lanes=_number(value, "lanes", 1, MOST_LANES),
         seeds={names.index(name): frozenset(indices) for name, indices in seeds.items()},
         place=_place(value.get("store"), files),
         origin=_optional(value, "origin"),
         rate_limit=_number(value, "rate_limit", 0, 1 << 40),
-        tls=_optional(value, "tls"),
+        tls=_tls(value),
         status_file=_text(value, "status_file"),
         lifetime=_number(value, "lifetime", 1, 10_000_000),
     )
@@ -128,12 +140,15 @@ def read_plan(text: str) -> Plan:
 
 def name_problem(name: object) -> str | None:
     """Returns why a name may not be joined to a directory, or None."""
-    if not isinstance(name, str) or not name or len(name.encode("utf-8", "surrogatepass")) > 1024:
+    if not isinstance(name, str) or not name or len(name.encode("utf-8", "surrogatepass")) > LONGEST_NAME:
         return "is no name of a file"
     if "\\" in name or not name.isprintable():
         return "holds characters that cannot be shown"
-    if any(not part or part[0] == "." for part in name.split("/")):
+    parts = name.split("/")
+    if any(not part or part[0] == "." for part in parts):
         return "leads elsewhere or is hidden"
+    if any(len(part.encode("utf-8")) > LONGEST_PART for part in parts):
+        return "has a part of more than %d bytes" % LONGEST_PART
     return None
 
 
@@ -158,6 +173,8 @@ def _files(rows: object) -> tuple[File, ...]:
     names = {file.name for file in files}
     if len(names) != len(files) or names & folders:
         raise PlanError("files: a name stands twice, or is a file and a directory")
+    if {name + PARTIAL for name in names} & (names | folders):
+        raise PlanError("files: a name is that of another file with %s after it" % PARTIAL)
     return tuple(files)
 
 
@@ -188,12 +205,13 @@ def _place(row: object, files: tuple[File, ...]) -> Place:
     if not isinstance(row, dict):
         raise PlanError("store is missing")
     complete = row.get("complete")
-    if not isinstance(complete, list) or not set(map(str, complete)) <= {file.name for file in files}:
+    names = {file.name for file in files}
+    if not isinstance(complete, list) or not all(isinstance(one, str) and one in names for one in complete):
         raise PlanError("store: complete names files that are not in the plan")
     numbers = {}
     for key in ("owner", "group"):
         number = row.get(key)
-        if number is not None and not _whole(number, 0, 1 << 32):
+        if number is not None and not _whole(number, 0, (1 << 32) - 2):
             raise PlanError("store: %s is %r" % (key, number))
         numbers[key] = number
     place = Place(
@@ -205,7 +223,7 @@ def _place(row: object, files: tuple[File, ...]) -> Place:
         group=numbers["group"],
     )
     for path in (place.final, place.incoming):
-        if path and not path.startswith("/"):
+        if path and (not path.startswith("/") or "\0" in path):
             raise PlanError("store: %r is no absolute path" % path)
     if place.read_only and len(place.complete) != len(files):
         raise PlanError("store: read_only, but not everything is there")
@@ -226,6 +244,13 @@ def _text(row: dict[str, Any], key: str) -> str:
     if not isinstance(row.get(key), str) or not row[key]:
         raise PlanError("%s is %r, not a text" % (key, row.get(key)))
     return str(row[key])
+
+
+def _tls(row: dict[str, Any]) -> dict[str, str] | None:
+    tls = _optional(row, "tls")
+    if tls and not all(isinstance(tls.get(key), str) for key in ("key", "certificate")):
+        raise PlanError("tls has no key or no certificate")
+    return tls
 
 
 def _optional(row: dict[str, Any], key: str) -> dict[str, Any] | None:
