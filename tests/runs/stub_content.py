@@ -20,6 +20,8 @@ ACTIONS = (
     "mindie_status",
     "mindie_lock",
     "mindie_weights_plan",
+    "mindie_weights_scan",
+    "mindie_weights_verify",
     "mindie_fix_plan",
     "mindie_fix",
 )
@@ -28,12 +30,13 @@ PLAYBOOKS: Mapping[str, Sequence[str]] = {
     "collect": ("mindie_settings", "mindie_judge"),
     "deploy": ("mindie_settings", "mindie_judge", "mindie_lock", "mindie_files", "mindie_container", "mindie_wait"),
     "sync": ("mindie_settings", "mindie_weights_plan"),
+    "weights_verify": ("mindie_settings", "mindie_weights_scan", "mindie_weights_verify"),
     "stop": ("mindie_settings", "mindie_lock", "mindie_container"),
     "status": ("mindie_settings", "mindie_status"),
     "lock": ("mindie_settings", "mindie_lock"),
     "fix": ("mindie_settings", "mindie_fix_plan", "mindie_lock", "mindie_fix"),
 }
-ONCE = ("mindie_settings", "mindie_judge", "mindie_fix_plan")
+ONCE = ("mindie_settings", "mindie_judge", "mindie_fix_plan", "mindie_weights_verify")
 
 
 class StubContent:

@@ -20,6 +20,7 @@ from mindie_deploy.cli.command_explain import config, explain
 from mindie_deploy.cli.command_fix import fix
 from mindie_deploy.cli.command_init import init
 from mindie_deploy.cli.command_up import down, up
+from mindie_deploy.cli.command_weights import weights
 from mindie_deploy.cli.terminal import Terminal, error_document
 from mindie_deploy.errors import ExitCode, MindieDeployError
 
@@ -39,6 +40,7 @@ for function in (init, check, fix, bundle, sync, plan, up, command_status.status
 app.command()(explain)
 app.add_typer(config, name="config")
 app.add_typer(command_status.lock, name="lock")
+app.add_typer(weights, name="weights")
 
 
 def _version(wanted: bool) -> None:
