@@ -78,19 +78,30 @@ def read_json(path):
 
 # What the exchange keeps in the incoming directory; see plugins/mindie_exchange/journal.py and agent.py.
 JOURNAL, PROVEN = ".pieces", ".proven"
+LOST = "lost"  # in a journal: the range does not count any more
+
+
+def is_journal(name):
+    """Whether a file of the incoming directory says what has arrived; there may be several, and a new one."""
+    return name == JOURNAL or name.startswith(JOURNAL + ".")
 
 
 def arrived_bytes(incoming):
     """Returns {name: bytes} of what has arrived of partial files, as the journals of the exchange tell."""
     ranges = {}
     try:
-        names = [name for name in os.listdir(incoming) if name == JOURNAL or name.startswith(JOURNAL + ".")]
+        names = sorted(name for name in os.listdir(incoming) if is_journal(name) and name != JOURNAL + ".new")
     except OSError:
         return {}
     for line in whole_lines(incoming, names):
         parts = line.split("\t")
         if len(parts) == 4 and parts[1].isdigit() and parts[2].isdigit():
-            ranges.setdefault(parts[0], set()).add((int(parts[1]), int(parts[2])))
+            row = (int(parts[1]), int(parts[2]))
+            known = ranges.setdefault(parts[0], set())
+            if parts[3] == LOST:
+                known.discard(row)
+            else:
+                known.add(row)
     sizes = {}
     for name, rows in ranges.items():
         if not os.path.isfile(os.path.join(incoming, name + ".partial")):

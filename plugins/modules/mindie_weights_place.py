@@ -101,11 +101,11 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.mindie_mounts import MountsError, running_mounts
 from ansible.module_utils.mindie_weights_state import (
-    JOURNAL,
     PROVEN,
     arrived_bytes,
     identity,
     incoming_directory,
+    is_journal,
     read_json,
     read_proven,
     state_paths,
@@ -383,7 +383,7 @@ class Placing(object):
 
 def is_note(name):
     """Whether a file of the hidden directory is what the exchange keeps about the others."""
-    return name in (JOURNAL, PROVEN) or name.startswith(JOURNAL + ".")
+    return name == PROVEN or is_journal(name)
 
 
 def would(placing):

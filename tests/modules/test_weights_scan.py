@@ -228,7 +228,11 @@ def test_an_unfinished_transfer_is_seen(model: Path) -> None:
     (incoming / "c.safetensors.partial").write_bytes(b"nobody knows what this is")
     journal = "#boot x\na.safetensors\t0\t300\t00000000\na.safetensors\t200\t300\t00000000\n#synced\n"
     (incoming / ".pieces.0").write_text(journal + "a.safetensors\t1000\t50")
-    (incoming / ".pieces").write_text("a.safetensors\t900\t100\t00000000\ngone.safetensors\t0\t9\t00000000\n")
+    (incoming / ".pieces").write_text(
+        "a.safetensors\t900\t100\t00000000\ngone.safetensors\t0\t9\t00000000\n"
+        "a.safetensors\t600\t100\t00000000\na.safetensors\t600\t100\tlost\n"
+    )
+    (incoming / ".pieces.new").write_text("a.safetensors\t1500\t100\t00000000\n")
     result = scan(model)
     assert result["incoming"] == {"a.safetensors": 500 + 100, "figures/b.png": 3}
     assert 1_000_000 <= result["reserved"]["a.safetensors"] < 1_100_000

@@ -15,12 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.mindie_weights_state import PROVEN
+
 from mindie_deploy.weights.exchange import Exchange, Participant, Place, agent_archive
 from mindie_deploy.weights.manifest import Manifest
 from tests.modules.module_runner import PLUGINS, run
 
 sys.path.append(str(PLUGINS))
-from mindie_exchange.agent import PROVEN
 from mindie_exchange.journal import Journal
 
 SECRET = "5e" * 32
