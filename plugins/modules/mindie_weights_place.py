@@ -92,6 +92,7 @@ incoming:
 
 import errno
 import fcntl
+import hashlib
 import os
 import re
 import shutil
@@ -114,6 +115,7 @@ from ansible.module_utils.mindie_weights_state import (
 
 FILE_MODE = 0o640
 LOCK_PATIENCE_S = 5.0
+BLOCK = 4 * 1024 * 1024
 DIRECTORY_MODE = 0o750
 SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 MOST_FILES = 20000
@@ -317,6 +319,16 @@ class Placing(object):
                     # Of another manifest; it would be published with the others, or be where a file must come.
                     os.rmdir(path)
 
+    def prove(self):
+        """Reads what has its name and no proof: its agent was killed between giving the one and noting the other."""
+        for name in self.missing:
+            path = os.path.join(self.incoming, name)
+            if os.path.isfile(path) and not os.path.islink(path):
+                before = identity(os.stat(path))
+                if sha256_of(path) == self.files[name][1] and identity(os.stat(path)) == before:
+                    self.proof.record(path, self.files[name][1])
+        self.missing = [n for n in self.missing if self.proof.of(os.path.join(self.incoming, n)) != self.files[n][1]]
+
     def publish(self):
         """Gives the proven files their place."""
         self.proof.save()
@@ -381,6 +393,15 @@ class Placing(object):
         }
 
 
+def sha256_of(path):
+    digest = hashlib.sha256()
+    block = memoryview(bytearray(BLOCK))
+    with open(path, "rb", buffering=0) as handle:
+        for count in iter(lambda: handle.readinto(block), 0):
+            digest.update(block[:count])
+    return digest.hexdigest()
+
+
 def is_note(name):
     """Whether a file of the hidden directory is what the exchange keeps about the others."""
     return name == PROVEN or is_journal(name)
@@ -443,6 +464,7 @@ def refuse_in_use(placing):
 
 
 def publish(placing):
+    placing.prove()
     if placing.missing:
         raise PlaceError(
             "%d files did not arrive on %s, such as %s" % (len(placing.missing), placing.host, placing.missing[0])

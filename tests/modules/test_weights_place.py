@@ -300,6 +300,23 @@ def test_what_did_not_arrive_is_told_and_nothing_appears(world: World) -> None:
     assert world.at_final() == world.contents
 
 
+def test_a_file_that_has_its_name_and_no_proof_yet_is_read_in_the_end(world: World) -> None:
+    """An agent that is killed between the two, and started again, takes such a file for proven."""
+    world.place("prepared")
+    world.deliver(*(set(SIZES) - {SHARD}))
+    world.deliver(SHARD, proof=False)
+    content = bytearray(world.contents[SHARD])
+    content[5] ^= 1
+    (world.incoming / SHARD).write_bytes(content)
+    assert f"1 files did not arrive on host2, such as {SHARD}" in world.place("published")["msg"]
+    assert not world.final.exists()
+    world.deliver(SHARD, proof=False)
+    assert world.place("published")["changed"]
+    assert world.at_final() == world.contents
+    found = run("mindie_weights_scan", directory=str(world.final), state_directory=str(world.state), mode="remembered")
+    assert found["hashed"] == 0
+
+
 # kills
 
 
