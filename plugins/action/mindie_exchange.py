@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shlex
 import time
 from pathlib import Path
@@ -142,7 +143,11 @@ class ActionModule(ActionBase):
         limit = float(self._arguments["time_limit"])
         watch = Watch(self._member, what, self._port(), limit, time.monotonic())
         path, pause = self._status_file(), FASTEST_LOOK_S
+        run = os.getppid()
         while True:
+            if os.getppid() != run:
+                # This worker outlives a run that is killed, and must not start agents beside those of the next one.
+                raise ExchangeError(f"{self._member}: the run that brought {what} has ended; what has arrived is kept")
             now = time.monotonic()
             try:
                 status, age = self._status(path)
