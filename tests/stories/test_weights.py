@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.stories.conftest import SimulatedCluster
+from tests.stories.conftest import HOSTS, SimulatedCluster
 
 MODEL = "/data/models/DeepSeek-R1-BF16"
 SHARD = f"{MODEL}/model-00042-of-000163.safetensors"
+OTHERS = tuple(f"{MODEL}/{name}" for name in ("model-00041-of-000163.safetensors", "config.json", "tokenizer.json"))
 
 
 def test_fp8_weights_at_the_path_are_refused(idle: SimulatedCluster) -> None:
@@ -33,9 +34,27 @@ def test_a_changed_byte_is_found_and_mended(idle: SimulatedCluster) -> None:
     with idle.fault("weights-shard", "host3"):
         wrong = idle.on("host3", "sha256sum", SHARD).split()[0]
         assert wrong != right
+        others = idle.on("host3", "stat", "-c", "%i %Z", *OTHERS)
         done = idle.cli("sync", "--yes")
         assert done.returncode == 0, done.stdout + done.stderr
         assert idle.on("host3", "sha256sum", SHARD).split()[0] == right
+        assert idle.on("host3", "stat", "-c", "%i %Z", *OTHERS) == others, "only the broken shard was brought"
+
+
+def test_all_hosts_get_the_same_weights_and_keep_no_agent(idle: SimulatedCluster, tmp_path: Path) -> None:
+    other = idle.inventory_with(tmp_path, model_path="/data/models/again")
+    try:
+        done = idle.cli("sync", "--yes", inventory=other)
+        assert done.returncode == 0, done.stdout + done.stderr
+        sums = {idle.on(host, "sh", "-c", "cd /data/models/again && sha256sum *") for host in HOSTS}
+        assert len(sums) == 1
+        assert "model-00042-of-000163.safetensors" in sums.pop()
+        for host in HOSTS:
+            assert "exchange." not in idle.on(host, "ls", "/var/lib/mindie-deploy/weights").replace("exchange.log", "")
+            assert idle.on(host, "ls", "-A", "/data/models").split() == ["DeepSeek-R1-BF16", "again"]
+    finally:
+        for host in HOSTS:
+            idle.on(host, "rm", "-rf", "/data/models/again", "/data/models/.again.incoming")
 
 
 def test_a_changed_byte_without_a_source_is_named(idle: SimulatedCluster, tmp_path: Path) -> None:
