@@ -27,6 +27,7 @@ PORT = 11200
 KIB = 1 << 10
 END_S = 30.0  # after the last file stands, all agents must have told one another
 POLL_S = 0.01
+FIRST_SHARE = 0.005
 
 
 def piece_size(size: int, members: int) -> int:
@@ -160,6 +161,8 @@ def run(lab: Lab, method: str = "agents", faults: Sequence[Fault] = (), **settin
             passed = time.monotonic() - began
             if passed > lab.timeout:
                 raise LabError(f"{method}: not complete after {passed:.0f} s\n{agents.states()}")
+            if not outcome.started and agents.carried(0)[0] >= FIRST_SHARE * lab.payload.size:
+                outcome.started = passed
             for fault in faults:
                 fault.tick(agents)
             for member in [member for member in missing if agents.is_complete(member)]:

@@ -60,6 +60,7 @@ class Lab:
         for member in range(self.net.members):
             shutil.rmtree(self.home(member), ignore_errors=True)
             self.home(member).mkdir(parents=True)
+        warm(self.work / "warm", self.payload.size * len(self.receivers))
         os.sync()
 
     def outcome(self, method: str) -> Outcome:
@@ -146,8 +147,6 @@ def lab(
     with network(members, rates) as net:
         made = Lab(net, payload, work / f"run-{os.getpid()}-{time.monotonic_ns()}", rates, faulty)
         try:
-            made.work.mkdir(parents=True)
-            warm(made.work / "warm", payload.size * (members - 1))
             yield made
         finally:
             for process in made.processes:

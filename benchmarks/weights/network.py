@@ -20,9 +20,11 @@ from typing import Any
 
 PREFIX = "weights-lab"
 NAMES = re.compile(rf"{PREFIX}-(\d+)-\d+-(?:bridge|m\d+)")
-# A burst holds a whole packet of 64 KiB as the kernel hands it down; the queue is what a switch port buffers.
+# A burst holds a whole packet of 64 KiB as the kernel hands it down; the port's queue is what a switch buffers. A host
+# does not drop what its own sockets queue: TCP stops them long before.
 BURST = 128 * 1024
-QUEUE_SECONDS = 0.05
+PORT_QUEUE_SECONDS = 0.05
+HOST_QUEUE = 4 * 1024 * 1024
 PACKET = 1514
 runs = itertools.count()
 
@@ -74,10 +76,13 @@ class Network:
 
     def shape(self, member: int, rate: float) -> None:
         """Lets a member's link carry `rate` bytes/s each way; may be called again while it carries data."""
-        limit = BURST + int(rate * QUEUE_SECONDS)
-        words = ["tbf", "rate", f"{int(rate * 8)}bit", "burst", str(BURST), "limit", str(limit)]
-        for name, device in ((self.namespace(member), "eth0"), (self._bridge, f"port{member}")):
-            command("tc", "-n", name, "qdisc", "replace", "dev", device, "root", *words)
+        words = ["root", "tbf", "rate", f"{int(rate * 8)}bit", "burst", str(BURST), "limit"]
+        ends = [
+            (self.namespace(member), "eth0", HOST_QUEUE),
+            (self._bridge, f"port{member}", BURST + int(rate * PORT_QUEUE_SECONDS)),
+        ]
+        for name, device, limit in ends:
+            command("tc", "-n", name, "qdisc", "replace", "dev", device, *words, str(limit))
 
     def shape_all(self, rates: Sequence[float]) -> None:
         """A rate in bytes/s for each member."""

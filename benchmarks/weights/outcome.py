@@ -15,6 +15,7 @@ HEAD = [
     "Mbit/s",
     "payload",
     "B MB/s",
+    "start-up s",
     "ratio: others / faulty",
     "source sent / S, of it TCP again",
     "most received / S",
@@ -35,6 +36,7 @@ class Outcome:
     floor: float = 0.0  # bytes/s of one plain stream through it
     faulty: int | None = None  # the member that a fault hits
     complete: dict[int, float] = field(default_factory=dict)
+    started: float = 0.0  # when the source had sent as much as greetings cannot explain
     ended: float = 0.0  # when the last agent had heard that all are complete, and was gone
     sent: int = 0
     sent_again: int = 0  # by TCP, of what the source sent
@@ -59,6 +61,7 @@ class Outcome:
             f"{self.rate * 8 / 1e6:.0f}" if self.rate else "unshaped",
             f"{self.size / MIB:.0f} MiB {self.shape}",
             f"{self.floor / 1e6:.1f}",
+            f"{self.started:.1f}" if self.started else "",
             " / ".join(ratios),
             f"{self.sent / self.size:.3f}, {self.sent_again / self.size:.3f}",
             f"{max(self.received.values(), default=0) / self.size:.3f}",

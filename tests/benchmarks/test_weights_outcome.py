@@ -11,6 +11,7 @@ KIB = 1 << 10
 def faulty() -> Outcome:
     made = Outcome("agents", 4, GIB, rate=50e6, floor=GIB / 20, faulty=3)
     made.complete = {1: 21.0, 2: 22.0, 3: 80.0}
+    made.started = 0.5
     made.sent = GIB + GIB // 100
     made.received = {1: GIB, 2: GIB, 3: 2 * GIB}
     made.cpu_s = {0: 1.0, 1: 3.0, 2: 4.0, 3: 5.0}
@@ -35,6 +36,7 @@ def test_table() -> None:
         "400",
         "1024 MiB shards",
         "53.7",
+        "0.5",
         "1.100 / 4.000",
         "1.010, 0.000",
         "2.000",
