@@ -122,7 +122,7 @@ class ActionModule(ActionBase):
             reason = answer.get("msg") or answer.get("module_stderr") or answer
             raise ExchangeError(f"{self._member}: {reason}")
         # The status of the start says nothing that the waiting does not say better.
-        return {}
+        return {"started": True}
 
     def _agent(self, state, **more):
         arguments = {

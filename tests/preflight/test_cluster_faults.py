@@ -283,6 +283,15 @@ def test_the_port_of_a_transfer_counts_only_where_something_is_copied() -> None:
     assert judged(copying, weights_source="").verdict != "ok"  # the weights are missing, not the port
 
 
+def test_the_port_of_a_transfer_counts_on_hosts_that_lack_the_image() -> None:
+    taken = (ListeningPort("0.0.0.0", 11200),)
+    without = cluster(
+        host2=healthy_host("host2", 1, listening=taken, image=None), host3=healthy_host("host3", 2, listening=taken)
+    )
+    found = [one for one in judged(without, image_archive="/mindie.tar").findings if one.check_id == "ports.weights"]
+    assert [one.where for one in found] == ["host2"]
+
+
 @pytest.mark.parametrize(
     ("kind", "check_id"),
     [

@@ -18,9 +18,10 @@ def cancelled(session: Session, result: RunResult, *, writes: bool) -> Cancelled
     lines = ["cancelled" + (f" during: {result.last_task}" if result.last_task else "")]
     for pid, command in result.left_over.items():
         lines.append(f"  this machine: process {pid} could not be ended: {command}")
-    if set(result.of("mindie_weights_fetch")) - set(result.of("mindie_weights_wait")):
+    if exchanging(result):
         lines.append(
-            "  weights: a host that was fetching goes on by itself; what is there is kept and never sent again"
+            f"  {', '.join(exchanging(result))}: the exchange of files goes on by itself until all have everything; "
+            "the next run takes it up, and nothing that has arrived is sent again"
         )
     if not writes:
         return CancelledError("\n".join([*lines, "  nothing was being changed"]), "")
@@ -36,6 +37,11 @@ def cancelled(session: Session, result: RunResult, *, writes: bool) -> Cancelled
     return CancelledError(
         "\n".join(lines), "mindie-deploy up goes on where this stopped; mindie-deploy status shows what runs"
     )
+
+
+def exchanging(result: RunResult) -> list[str]:
+    """Returns the hosts whose agent was started and had not everything when it was last heard of."""
+    return [host for host, told in result.of("mindie_exchange").items() if told.get("started")]
 
 
 def _step(session: Session, step: Callable[[Session], list[str]], otherwise: str) -> list[str]:

@@ -13,8 +13,8 @@ REPOSITORY = re.compile(rf"(huggingface|modelscope):{PART}/{PART}")
 REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
 TOGETHER = "hosts"
 FORMS = (
-    '"", "hosts" (each file from the hosts that have it), "controller:/path", "host:NAME:/path" (NAME as in the inventory), "mount:/path", "huggingface:OWNER/NAME", '
-    '"modelscope:OWNER/NAME" or "https://host/directory/"'
+    '"", "hosts" (each file from the hosts that have it), "controller:/path", "host:NAME:/path" (NAME as in the '
+    'inventory), "mount:/path", "huggingface:OWNER/NAME", "modelscope:OWNER/NAME" or "https://host/directory/"'
 )
 
 

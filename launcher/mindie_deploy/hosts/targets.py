@@ -111,8 +111,9 @@ def _wanted(host: Host, hosts: Sequence[Host], facts: Mapping[str, HostFacts], s
         if settings.backend_type == "torch" or settings.pipeline_parallel_size > 1:
             wanted["mindie_master_port"] = settings.master_port
         wanted["mindie_port"] = settings.port
-    # All members of an exchange call one another.
-    if settings.weights_source and any(not _has_weights(facts[other.name]) for other in hosts):
+    # All members of an exchange call one another: for the weights all hosts, for the image those that lack it.
+    weights = settings.weights_source and any(not _has_weights(facts[other.name]) for other in hosts)
+    if weights or (settings.image_archive and facts[host.name].image is None):
         wanted["mindie_weights_port"] = settings.weights_port
     return wanted
 

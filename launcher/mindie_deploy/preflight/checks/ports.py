@@ -43,23 +43,23 @@ def free(host: HostFacts, context: Context) -> Iterator[Problem]:
 
 @check(
     "ports.weights",
-    title="the port for the transfer of the weights is taken",
+    title="the port for the transfer of weights and image is taken",
     severity="block",
     scope="cluster",
     command=TABLES,
     needs=("listening",),
-    why="While weights are copied every host listens on this port: the hosts take them from one another.",
+    why="While weights are copied every host listens on this port, and while the image's archive is copied every host "
+    "that lacks the image: the hosts take them from one another.",
     remedy=f"{HOLDER}mindie_weights_port.",
-    source="design: the hosts exchange the weights during sync",
+    source="design: the hosts exchange the files",
 )
 def weights(hosts: Mapping[str, HostFacts], context: Context) -> Iterator[Problem]:
-    if not context.settings.weights_source:
-        return
-    if all(isinstance(other.weights, WeightsFacts) and is_complete(other.weights) for other in hosts.values()):
-        return  # nothing to copy
+    lacking = any(not isinstance(one.weights, WeightsFacts) or not is_complete(one.weights) for one in hosts.values())
+    weights_travel = bool(context.settings.weights_source) and lacking
     port = context.settings.weights_port
     for host in hosts.values():
-        if isinstance(host.listening, Unknown):
+        image_travels = bool(context.settings.image_archive) and host.image is None
+        if isinstance(host.listening, Unknown) or not (weights_travel or image_travels):
             continue
         if any(one.port == port and not one.by_check for one in host.listening):
             yield Problem(host.name, f"port {port} (mindie_weights_port) is listened on")
