@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.modules.module_runner import run
-from tests.modules.weights_world import World, killed_at
+from tests.modules.weights_world import World, identity, killed_at
 
 SIZES = {
     "model-00001-of-00002.safetensors": 3_000_000,
@@ -91,12 +91,12 @@ def test_it_appears_by_one_rename(world: World, monkeypatch: pytest.MonkeyPatch)
 
 def test_the_second_run_changes_nothing(world: World) -> None:
     world.bring()
-    before = {path: path.stat() for path in world.final.rglob("*")}
+    before = {path: identity(path.stat()) for path in world.final.rglob("*")}
     for state in ("prepared", "published", "noted"):
         again = world.place(state)
         assert not again["changed"], again
         assert again["missing"] == again["placed"] == []
-    assert {path: path.stat() for path in world.final.rglob("*")} == before
+    assert {path: identity(path.stat()) for path in world.final.rglob("*")} == before
     assert not world.incoming.exists()
 
 
@@ -133,11 +133,11 @@ def test_only_what_is_wrong_or_missing_is_replaced_and_extra_files_stay(world: W
     (world.final / "notes.txt").write_text("mine")
     (world.final / SHARD).write_bytes(bytes(SIZES[SHARD]))
     (world.final / "config.json").unlink()
-    untouched = (world.final / "模型.md").stat()
+    untouched = identity((world.final / "模型.md").stat())
     result = world.bring()
     assert result["placed"] == ["config.json", SHARD]
     assert world.at_final() == {**world.contents, "notes.txt": b"mine"}
-    assert (world.final / "模型.md").stat() == untouched
+    assert identity((world.final / "模型.md").stat()) == untouched
     assert not world.incoming.exists()
 
 

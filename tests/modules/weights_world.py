@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib
 import json
 import os
 import signal
@@ -15,8 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.mindie_weights_state import PROVEN
-
 from mindie_deploy.weights.exchange import Exchange, Participant, Place, agent_archive
 from mindie_deploy.weights.manifest import Manifest
 from tests.modules.module_runner import PLUGINS, run
@@ -24,6 +23,9 @@ from tests.modules.module_runner import PLUGINS, run
 sys.path.append(str(PLUGINS))
 from mindie_exchange.journal import Journal
 
+# Found by the path that the runner of modules has made.
+STATE = importlib.import_module("ansible.module_utils.mindie_weights_state")
+identity = STATE.identity
 SECRET = "5e" * 32
 ROOT = PLUGINS.parent
 
@@ -93,10 +95,9 @@ class World:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(self.contents[name])
             path.chmod(0o640)
-            info = path.stat()
-            key = f"{info.st_ino}:{info.st_size}:{info.st_mtime_ns}:{info.st_ctime_ns}"
+            key = identity(path.stat())
             if proof:
-                with (self.incoming / PROVEN).open("a") as notes:
+                with (self.incoming / STATE.PROVEN).open("a") as notes:
                     notes.write(f"{key}\t{hashlib.sha256(self.contents[name]).hexdigest()}\t{name}\n")
 
     def arrive(self, name: str, *ranges: tuple[int, int]) -> Path:
