@@ -8,7 +8,7 @@ import sys
 from mindie_exchange.agent import Agent
 from mindie_exchange.host import AgentError
 from mindie_exchange.plan import PlanError, read_plan
-from mindie_exchange.progress import write_status
+from mindie_exchange.progress import complain, write_status
 
 LARGEST_PLAN = 64 * 1024 * 1024
 UNUSABLE = 2
@@ -22,13 +22,13 @@ def main() -> int:
             raise PlanError("the plan is longer than %d bytes" % LARGEST_PLAN)
         plan = read_plan(text.decode("utf-8"))
     except (PlanError, UnicodeDecodeError) as error:
-        sys.stderr.write("%s\n" % error)
+        complain(str(error))
         return UNUSABLE
     try:
         return Agent(plan).run()
     except AgentError as error:
         write_status(plan.status_file, {"state": "failed", "message": str(error)})
-        sys.stderr.write("%s\n" % error)
+        complain(str(error))
         return 1
 
 

@@ -26,7 +26,7 @@ from mindie_exchange.host import (
 )
 from mindie_exchange.lane import Lane
 from mindie_exchange.plan import Plan
-from mindie_exchange.progress import STATUS_EVERY_S, Progress, note_proof
+from mindie_exchange.progress import STATUS_EVERY_S, Progress, complain, note_proof
 from mindie_exchange.share import LaneError
 from mindie_exchange.store import DIRECTORY_MODE, StoreError, trouble
 
@@ -150,6 +150,7 @@ class Agent:
                 shown = now
                 self.progress.show(self._state(failed, ended), failed or self.stopping)
             if failed:
+                complain(failed)
                 return FAILED
             if self.stopping:
                 return STOPPED

@@ -107,6 +107,7 @@ class Connection:
         self._tls_shaking = self._tls
         # The caller speaks first.
         self._tls_wants_write = self.caller
+        self._silent = False
         self._mine = wire.nonce()
         self._theirs = b""
         self._kind = self._piece = self._number = 0
@@ -146,6 +147,27 @@ class Connection:
             if outgoing.piece == piece and not outgoing.begun:
                 self.queue.remove(outgoing)
                 outgoing.release()
+
+    def farewell(self, now: float) -> bool:
+        """Sends what is queued and says that nothing more comes. Returns whether the other side has heard all of it.
+
+        Whoever closes a connection with something unread in it may take from the other side what it has not read yet.
+        Raises ClosedError.
+        """
+        self.writable(now)
+        if self._left is None and not self._control and not self._frame and not self._silent:
+            self._silent = True
+            with contextlib.suppress(OSError):  # then reading tells
+                self.sock.shutdown(socket.SHUT_WR)
+        try:
+            while self._silent:
+                if not self.sock.recv(65536):
+                    return True
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return False
+        except OSError:
+            return True
+        return False
 
     def close(self) -> None:
         while self.queue:

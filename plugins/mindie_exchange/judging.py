@@ -20,13 +20,16 @@ from mindie_exchange.threads import Buffers, Threads
 MOST_WRONG = 3
 # So long the other members may take to read what they have of a wrong file.
 DOUBT_S = 120.0
+# So long a wrong file waits for members that had it before and are not here.
+ABSENT_S = 60.0
 
 
 class _Doubt:
-    """A wrong file: since when, and who is to say the crc32 of which piece."""
+    """A wrong file: since when, who was asked, and who is to say the crc32 of which piece."""
 
     def __init__(self, since: float) -> None:
         self.since = since
+        self.asked: set[int] = set()
         self.waiting: set[tuple[int, int]] = set()
 
 
@@ -57,7 +60,12 @@ class Judge:
         self._rounds: collections.Counter[int] = collections.Counter()
         self._breaks: collections.Counter[int] = collections.Counter()
         self._doubts: dict[int, _Doubt] = {}
-        self._rechecked: set[int] = set()
+        # by file that was wrong, the crc32 of its pieces with which it was
+        self._tried: dict[int, set[tuple[int, ...]]] = {}
+        # (member, piece) that are not what was proven, and since when the member knows; it will tell what it has then
+        self._told: dict[tuple[int, int], float] = {}
+        # by file that was doubted: who waits for its sha256, then what is wrong with it ("" when nothing is)
+        self._rechecks: dict[int, list[Callable[[str], None]] | str] = {}
         self.now = 0.0
 
     def wants(self, file: int) -> bool:
@@ -105,13 +113,19 @@ class Judge:
         if last is None:
             release()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a file is read again because somebody doubts it, or somebody else does so because we do."""
+        return bool(self._told) or any(isinstance(one, list) for one in self._rechecks.values())
+
     def tick(self, now: float) -> None:
         """Decides about wrong files when the others have said what they have, or do not say it."""
         self.now = now
+        self._told = {one: since for one, since in self._told.items() if now - since < DOUBT_S}
         for file, doubt in list(self._doubts.items()):
-            if not doubt.waiting or now - doubt.since > DOUBT_S:
+            self._ask(file, doubt)
+            if (not doubt.waiting or now - doubt.since > DOUBT_S) and self._decide(file, doubt):
                 del self._doubts[file]
-                self._decide(file)
 
     # what the thread tells
 
@@ -129,15 +143,29 @@ class Judge:
     def _is_right(self, file: int) -> None:
         self.unproven.discard(file)
         self._proven(file)
-        for piece, _segment in self._share.pieces_of.get(file, ()):
-            ours = self._ledger.crcs[piece]
-            for member, peer in self._ledger.peers.items():
-                if peer.has[piece] and ours and peer.crcs[piece] and self._ledger.is_refuted(piece, peer.crcs[piece]):
-                    self._links.members[member].say(wire.BAD, piece, ours)
-                    self._warn(
-                        "%s has other bytes than the manifest in %s"
-                        % (self._share.member(member), self._share.where(piece))
-                    )
+        if self._tried.pop(file, None):
+            self._tell_who_is_wrong(file)
+
+    def complain(self, member: int, piece: int, crc: int) -> None:
+        """Tells a member that what it has of a piece is damaged, or should have another crc32; waits for its answer.
+
+        Until then nobody who has the piece may go: it may need it again.
+        """
+        self._links.members[member].say(wire.BAD, piece, crc)
+        self._told[(member, piece)] = self.now
+
+    def _tell_who_is_wrong(self, file: int) -> None:
+        """Members that have another crc32 than what was proven look after what they have."""
+        pieces = [piece for piece, _segment in self._share.pieces_of[file]]
+        for member, peer in self._ledger.peers.items():
+            wrong = [p for p in pieces if peer.has[p] and peer.crcs[p] not in (0, self._ledger.crcs[p])]
+            for piece in wrong:
+                self.complain(member, piece, self._ledger.crcs[piece])
+            if wrong:
+                self._warn(
+                    "%s has other bytes than the manifest in %d pieces of %s, the first of them %s"
+                    % (self._share.member(member), len(wrong), self._share.name(file), self._share.where(wrong[0]))
+                )
 
     # wrong files
 
@@ -146,7 +174,9 @@ class Judge:
         ledger = self._ledger
         self._rounds[file] += 1
         broken = [piece for piece, crc in crcs.items() if ledger.crcs[piece] not in (0, crc)]
-        if broken and self._rounds[file] <= MOST_WRONG:
+        if broken:
+            if self._rounds[file] > MOST_WRONG:
+                raise LaneError("%s changes on the disk again and again: the disk is bad" % self._store.partial(file))
             self._warn(
                 "%s changed on the disk after it was written, in %s; it is brought again"
                 % (self._share.name(file), self._share.where(broken[0]))
@@ -155,46 +185,73 @@ class Judge:
             return
         for piece, crc in crcs.items():
             ledger.crcs[piece] = ledger.crcs[piece] or crc
-        doubt = self._doubts[file] = _Doubt(self.now)
-        for member, peer in ledger.peers.items():
-            for piece in crcs:
+        self._doubts[file] = _Doubt(self.now)
+
+    def _ask(self, file: int, doubt: _Doubt) -> None:
+        """Asks those who have not been asked yet what they have of the file."""
+        for member, peer in self._ledger.peers.items():
+            if member in doubt.asked:
+                continue
+            doubt.asked.add(member)
+            for piece, _segment in self._share.pieces_of[file]:
                 if peer.has[piece] and not peer.crcs[piece]:
                     self._links.members[member].say(wire.WHICH, piece)
                     doubt.waiting.add((member, piece))
 
     def said_crc(self, member: int, piece: int) -> None:
         """A member told what it has of a piece, or that it does not have it."""
+        self._told.pop((member, piece), None)
         for doubt in self._doubts.values():
             doubt.waiting.discard((member, piece))
 
     def left(self, member: int) -> None:
+        self._told = {one: since for one, since in self._told.items() if one[0] != member}
         for doubt in self._doubts.values():
+            doubt.asked.discard(member)
             doubt.waiting = {one for one in doubt.waiting if one[0] != member}
 
-    def _decide(self, file: int) -> None:
-        ledger = self._ledger
-        pieces = [piece for piece, _segment in self._share.pieces_of[file]]
-        other = [
-            piece
-            for piece in pieces
-            if any(
-                peer.has[piece]
-                and peer.crcs[piece] not in (0, ledger.crcs[piece])
-                and not ledger.is_refuted(piece, peer.crcs[piece])
-                for peer in ledger.peers.values()
+    def _decide(self, file: int, doubt: _Doubt) -> bool:
+        """Takes what another member has where it differs from ours: of one member after the other until it fits.
+
+        Returns False when there is somebody to wait for.
+        """
+        ledger, pieces = self._ledger, [piece for piece, _segment in self._share.pieces_of[file]]
+        tried = self._tried.setdefault(file, set())
+        tried.add(tuple(ledger.crcs[piece] for piece in pieces))
+        for member in self._witnesses(pieces):
+            peer = ledger.peers[member]
+            wanted = [
+                peer.crcs[piece] if peer.has[piece] and peer.crcs[piece] else ledger.crcs[piece] for piece in pieces
+            ]
+            if tuple(wanted) in tried:
+                continue
+            differing = [index for index, piece in enumerate(pieces) if ledger.crcs[piece] != wanted[index]]
+            for index in differing:
+                ledger.demand(pieces[index], wanted[index])
+            self._warn(
+                "%s has another sha256 than the manifest; %d of its pieces are brought again as %s has them"
+                % (self._share.name(file), len(differing), self._share.member(member))
             )
-        ]
-        # What an earlier run left, where nobody contradicts it, may have come from a source that was mended since.
-        again = other or [piece for piece in pieces if piece not in self._sent_by]
-        if not again or self._rounds[file] > MOST_WRONG:
+            self._bring_again(file, [pieces[index] for index in differing])
+            return True
+        absent = set(self._share.seeders(pieces[0])) - set(ledger.peers) - {self._share.plan.me}
+        if absent and self.now - doubt.since < ABSENT_S:
+            return False
+        # What an earlier run left may have come from a source that was mended since.
+        left = [piece for piece in pieces if piece not in self._sent_by]
+        if not left:
             raise LaneError(self._why_hopeless(file, pieces))
-        for piece in other:
-            ledger.refute(piece, ledger.crcs[piece])
         self._warn(
-            "%s has another sha256 than the manifest; %d of its pieces are brought again%s"
-            % (self._share.name(file), len(again), ", from members that have others" if other else "")
+            "%s has another sha256 than the manifest; %d pieces that an earlier run left are brought again"
+            % (self._share.name(file), len(left))
         )
-        self._bring_again(file, again)
+        self._bring_again(file, left)
+        return True
+
+    def _witnesses(self, pieces: list[int]) -> list[int]:
+        """Returns the members in the order in which they are believed: first those that had the file before."""
+        seeders = self._share.seeders(pieces[0])
+        return sorted(self._ledger.peers, key=lambda member: (member not in seeders, member))
 
     def _bring_again(self, file: int, pieces: list[int]) -> None:
         with self._prover.naming:
@@ -236,19 +293,32 @@ class Judge:
         for file in files:
             self._prover.restart(file)
 
-    def recheck(self, piece: int, found: Callable[[int, str], None]) -> None:
-        """Somebody has proven the piece with other bytes: reads our files again, calls `found(piece, why)` if wrong."""
+    def recheck(self, piece: int, answer: Callable[[str], None]) -> None:
+        """Somebody wants the piece with other bytes: reads our files of it again, calls `answer(why)` for each.
+
+        `why` is what is wrong with it, "" when nothing is.
+        """
         for file in self._share.files_of(piece):
-            if file in self._rechecked or file in self.unproven:
-                continue
-            self._rechecked.add(file)
-            one = self._share.plan.files[file]
+            known = "" if file in self.unproven else self._rechecks.get(file)
+            if known is None:
+                self._rechecks[file] = [answer]
+                work = functools.partial(sha256_of, self._store, file, self._share.plan.files[file].size)
+                self._threads.run("read", work, functools.partial(self._rechecked, file), self._fail_to_read(file))
+            elif isinstance(known, list):
+                known.append(answer)
+            else:
+                answer(known)
 
-            def judge(digest: str, file: int = file) -> None:
-                if digest != self._share.plan.files[file].sha256:
-                    found(piece, "%s has another sha256 than the manifest" % self._store.path(file))
+    def _fail_to_read(self, file: int) -> Callable[[StoreError], None]:
+        return lambda error: self._is_wrong(file, str(error))
 
-            def cannot(error: StoreError) -> None:
-                found(piece, str(error))
+    def _rechecked(self, file: int, digest: str) -> None:
+        right = digest == self._share.plan.files[file].sha256
+        self._is_wrong(file, "" if right else "%s has another sha256 than the manifest" % self._store.path(file))
 
-            self._threads.run("read", functools.partial(sha256_of, self._store, file, one.size), judge, cannot)
+    def _is_wrong(self, file: int, why: str) -> None:
+        waiting = self._rechecks[file]
+        # What is brought again is judged anew.
+        self._rechecks[file] = why if self._store.complete(file) else ""
+        for answer in waiting if isinstance(waiting, list) else ():
+            answer(why)

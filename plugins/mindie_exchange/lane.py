@@ -38,6 +38,8 @@ HEAR_FIRST_S = 1.0
 # So long we wait for a member that is not here: one that lacked something when it left, and one that had all pieces.
 LINGER_S = 600.0
 LINGER_FOR_COMPLETE_S = 30.0
+# So long we wait for a member that was done and went without a word, to tell it that we are done.
+COME_BACK_S = 6.0
 # What is said at the end may take so long to be sent.
 FLUSH_S = 3.0
 
@@ -78,7 +80,10 @@ class Lane(Handler):
         self.stalled = False
         self.done: set[int] = set()
         self.said_done = False
-        # when members left that are not done, and whether they had all pieces then
+        self.complete_since = self.now
+        # members that said goodbye
+        self.left_well: set[int] = set()
+        # when members went, and whether they had all pieces then
         self.away: dict[int, tuple[float, bool]] = dict.fromkeys(self._others(), (self.now, False))
         self.hopeless_since: float | None = None
         self.received_bytes = self.sent_bytes = 0
@@ -127,32 +132,35 @@ class Lane(Handler):
         if self.ledger.lacking or self.judge.unproven or self.receiving.writing:
             self.said_done = False
             return False
+        if self.sending.reading or self.judge.busy:
+            return False
         if not self.said_done:
-            self.said_done = True
+            self.said_done, self.complete_since = True, self.now
             self.links.say_all(wire.NEXT, 0, 0)
             self.links.say_all(wire.DONE)
-        return all(self._need_not_wait_for(member) for member in self._others() - self.done)
+        return all(self._need_not_wait_for(member) for member in self._others())
 
     def _need_not_wait_for(self, member: int) -> bool:
-        """Whether a member that did not say that it is done is gone for good."""
-        if member in self.links.members:
-            return False
+        """Whether a member has everything and knows that we have, or is gone for good."""
+        done = member in self.done
+        if member in self.links.members or member in self.left_well:
+            return done
         since, had_all = self.away[member]
-        return self.now - since > (LINGER_FOR_COMPLETE_S if had_all else LINGER_S)
+        patience = COME_BACK_S if done else LINGER_FOR_COMPLETE_S if had_all else LINGER_S
+        return self.now - max(since, self.complete_since) > patience
 
     def _flush(self) -> None:
-        """Sends what is queued, so that the others hear that we are done."""
+        """Sends what is queued, so that the others hear that we are done, and waits until they have."""
+        self.links.say_all(wire.BYE)
         until = time.monotonic() + FLUSH_S
-        while time.monotonic() < until:
-            waiting = [one for one in self.links.members.values() if one.wants_write]
-            if not waiting:
-                break
-            for connection in waiting:
+        while self.links.members and time.monotonic() < until:
+            for connection in list(self.links.members.values()):
                 try:
-                    connection.writable(time.monotonic())
+                    if connection.farewell(time.monotonic()):
+                        self.links.drop(connection, "", self.now)
                 except ClosedError as error:
                     self.links.drop(connection, str(error), self.now)
-            time.sleep(0.01)
+            time.sleep(0.005)
         self.judge.end()
         for member in sorted(self._others() - self.done):
             self._warn("%s never said that it has everything, and is gone" % self.share.member(member))
@@ -213,7 +221,7 @@ class Lane(Handler):
     def opened(self, connection: Connection) -> None:
         self.links.opened(connection, self.now)
         assert connection.member is not None
-        self.away.pop(connection.member, None)
+        self.left_well.discard(connection.member)
         connection.say(wire.HAVE, 0, 0, bytes(self.ledger.have) + self.ledger.crcs.tobytes())
         if self.ledger.lacking:
             connection.say(wire.NEXT, 0, GIVEN_WINDOW)
@@ -266,6 +274,9 @@ class Lane(Handler):
         if kind == wire.DONE:
             self.done.add(member)
             return
+        if kind == wire.BYE:
+            self.left_well.add(member)
+            return
         if kind == wire.NEXT:
             peer.window = min(number, 64)
             self._go_on(member)
@@ -293,7 +304,8 @@ class Lane(Handler):
         elif kind == wire.CANCEL:
             connection.cancel(piece)
         elif kind in (wire.DENY, wire.LOST):
-            if kind == wire.LOST:
+            if kind == wire.LOST and peer.member not in self.share.seeders(piece):
+                # It brings it again; a seeder cannot, and lacks nothing.
                 self.done.discard(peer.member)
             self.ledger.peer_lost(peer, piece, number if kind == wire.LOST else None)
             self.judge.said_crc(peer.member, piece)
@@ -352,8 +364,16 @@ class Lane(Handler):
         self.receiving.lose(piece)
         self.links.say_all(wire.NEXT, 0, GIVEN_WINDOW)
 
-    def _doubted(self, piece: int, _crc: int) -> None:
-        self.judge.recheck(piece, lambda broken, why: self.sending.lose(broken, 0, why))
+    def _doubted(self, member: int, piece: int) -> None:
+        """A member has proven a piece with other bytes than ours, or believes in them."""
+
+        def answer(why: str) -> None:
+            if why and self.ledger.have[piece]:
+                self.sending.lose(piece, 0, why)
+            elif self.ledger.have[piece] and member in self.links.members:
+                self.links.members[member].say(wire.GOT, piece, self.ledger.crcs[piece])
+
+        self.judge.recheck(piece, answer)
 
     def _proven(self, file: int) -> None:
         self.keeping.forget(file)

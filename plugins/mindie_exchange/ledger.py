@@ -69,8 +69,8 @@ class Ledger:
         self.gone: dict[int, dict[int, int]] = {}
         # what we had from the beginning and cannot read any more: we neither have nor want it
         self.given_up: set[int] = set()
-        # crc32 that a piece had when its file turned out wrong
-        self._refuted: dict[int, set[int]] = {}
+        # the crc32 that a piece must have, because its file was wrong with another one
+        self._demanded: dict[int, int] = {}
         # (member, piece): it sent bytes that did not fit
         self._distrusted: set[tuple[int, int]] = set()
         # pieces that are asked of seeders too, because everybody else has moved on
@@ -199,12 +199,17 @@ class Ledger:
         self._direct.add(piece)
         self._offer(piece)
 
-    def refute(self, piece: int, crc: int) -> None:
-        """With this crc32 the piece made a wrong file: it is not taken with it again, whoever has it."""
-        self._refuted.setdefault(piece, set()).add(crc)
+    def demand(self, piece: int, crc: int) -> None:
+        """The piece is taken with this crc32 only, from now on."""
+        self._demanded[piece] = crc
 
-    def is_refuted(self, piece: int, crc: int) -> bool:
-        return crc in self._refuted.get(piece, ())
+    def demanded(self, piece: int) -> int:
+        """Returns the crc32 that the piece must have, or 0."""
+        return self._demanded.get(piece, 0)
+
+    def fits(self, piece: int, crc: int) -> bool:
+        """Whether the piece may be taken with this crc32."""
+        return self._demanded.get(piece, crc) == crc
 
     def give_up(self, piece: int) -> None:
         """What we had from the beginning cannot be read any more."""
@@ -236,11 +241,12 @@ class Ledger:
         peer.asked.pop(piece, None)
         self._not_pending(piece, peer.member)
 
-    def refused(self, peer: Peer, piece: int) -> None:
-        """What we sent did not fit: a given piece must be given again."""
+    def refused(self, peer: Peer, piece: int, again: bool) -> None:
+        """What we sent did not fit: a given piece must be given `again`, unless it would not fit again."""
         if piece in peer.given:
             self._arrived(peer, piece)
-            self.to_give.appendleft(piece)
+            if again:
+                self.to_give.appendleft(piece)
 
     def _arrived(self, peer: Peer, piece: int) -> None:
         if piece in peer.given:
@@ -277,7 +283,7 @@ class Ledger:
         """Whether what the member has of the piece may be of use."""
         if not peer.has[piece] or (peer.member, piece) in self._distrusted:
             return False
-        return not peer.crcs[piece] or peer.crcs[piece] not in self._refuted.get(piece, ())
+        return not peer.crcs[piece] or self.fits(piece, peer.crcs[piece])
 
     # choices
 

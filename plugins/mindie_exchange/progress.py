@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 import time
 from typing import Any
 
@@ -138,4 +137,10 @@ def write_status(path: str, line: dict[str, Any]) -> None:
             handle.write(json.dumps(line) + "\n")
         os.rename(new, path)
     except OSError as error:
-        sys.stderr.write("cannot write the status file %s: %s\n" % (path, error.strerror or error))
+        complain("cannot write the status file %s: %s" % (path, error.strerror or error))
+
+
+def complain(text: str) -> None:
+    """Says something where the agent was started; where that cannot be written either nobody can be told."""
+    with contextlib.suppress(OSError):
+        os.write(2, (text + "\n").encode("utf-8", "replace"))

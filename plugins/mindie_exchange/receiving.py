@@ -79,11 +79,11 @@ class Receiving:
         return arriving[1][offset : offset + length]
 
     def _may_come(self, member: int | None, piece: int) -> bool:
-        """A seeder gives what it likes; and what was asked of somebody and then taken back may still come."""
+        """A seeder gives what it likes of what it has; and what was asked for and taken back may still come."""
         peer = None if member is None else self._ledger.peers.get(member)
         if peer is None:
             return False
-        return piece in peer.asked or peer.member in self._share.seeders(piece) or bool(peer.has[piece])
+        return piece in peer.asked or bool(peer.has[piece])
 
     def ends(self, connection: Connection, peer: Peer, piece: int, crc: int) -> None:
         """The member says that this was all of the piece. Raises WireError when it was not."""
@@ -103,30 +103,47 @@ class Receiving:
         segments, member = self._share.pieces[piece].segments, peer.member
         announced = self._ledger.announced.get(piece, crc)
 
-        def write() -> tuple[int, list[int]]:
+        def write() -> tuple[bool, int, list[int]]:
             whole, parts = crc_of(segments, view)
-            if whole == crc and whole == announced and not self._ledger.is_refuted(piece, whole):
+            fits = whole == crc and whole == announced and self._ledger.fits(piece, whole)
+            if fits:
                 at = 0
                 for segment in segments:
                     if self._judge.wants(segment.file):
                         self._store.write(segment, view[at : at + segment.length])
                     at += segment.length
-            return whole, parts
+            return fits, whole, parts
 
-        def written(result: tuple[int, list[int]]) -> None:
-            whole, parts = result
-            if whole == crc and whole == announced and not self._ledger.is_refuted(piece, whole):
+        def written(result: tuple[bool, int, list[int]]) -> None:
+            fits, whole, parts = result
+            if fits:
                 self.take(member, piece, view, whole, parts)
             else:
-                self._refuse(member, piece, view, whole == crc)
+                self._refuse(member, piece, view, whole if whole == crc else 0)
 
         self._threads.run("write", write, written)
 
-    def _refuse(self, member: int, piece: int, view: memoryview, as_sent: bool) -> None:
-        """The piece is not what it should be. `as_sent`: but it came as the member has it."""
+    def _refuse(self, member: int, piece: int, view: memoryview, crc: int) -> None:
+        """The piece is not what it should be. `crc`: of it as the member has it, or 0 when it was damaged."""
         self.writing.discard(piece)
         self.again_bytes += len(view)
         self._buffers.give_back(view)
+        if crc:
+            self._contradicted[piece] = self._contradicted.get(piece, 0) + 1
+            if self._contradicted[piece] >= BELIEVED_AFTER:
+                self._ledger.announced.pop(piece, None)
+        else:
+            self._damaged(member)
+        peer = self._ledger.peers.get(member)
+        if peer is not None:
+            # What it has is known now, so it is not asked again for what does not fit.
+            peer.crcs[piece] = crc
+            self._ledger.failed(peer, piece)
+            self._judge.complain(member, piece, self._ledger.demanded(piece) if crc else 0)
+        for other in list(self._ledger.peers):
+            self._go_on(other)
+
+    def _damaged(self, member: int) -> None:
         self.bad[member] = count = self.bad.get(member, 0) + 1
         if count == self._warn_at.setdefault(member, FIRST_WARNING):
             self._warn_at[member] *= 10
@@ -134,16 +151,6 @@ class Receiving:
                 "%d pieces came damaged from %s and were brought again: its disk, its memory or the network between "
                 "is bad" % (count, self._share.member(member))
             )
-        if as_sent:
-            self._contradicted[piece] = self._contradicted.get(piece, 0) + 1
-            if self._contradicted[piece] >= BELIEVED_AFTER:
-                self._ledger.announced.pop(piece, None)
-        peer, connection = self._ledger.peers.get(member), self._links.members.get(member)
-        if peer is not None and connection is not None:
-            self._ledger.failed(peer, piece)
-            connection.say(wire.BAD, piece)
-        for other in list(self._ledger.peers):
-            self._go_on(other)
 
     def take(self, member: int, piece: int, view: memoryview, crc: int, parts: list[int]) -> None:
         """The piece came from a member (or ORIGIN) and is on the disk."""

@@ -16,7 +16,7 @@ from mindie_exchange.threads import Buffers, Threads
 
 class Sending:
     """`broken(piece, why)` is called when a piece that was brought here cannot be read any more or has changed,
-    `doubted(piece, crc)` when somebody has proven it with another crc32 than ours, `warn(text)` for the operator.
+    `doubted(member, piece)` when a member wants it with another crc32 than ours, `warn(text)` for the operator.
     """
 
     def __init__(
@@ -37,6 +37,8 @@ class Sending:
         # what is wrong with files that we had from the beginning
         self.unreadable: dict[int, str] = {}
         self.refused_pieces = 0
+        # pieces that are being read
+        self.reading = 0
 
     def give(self, connection: Connection, peer: Peer, now: float) -> None:
         """Gives as many pieces of our choice as the member takes at once."""
@@ -71,7 +73,16 @@ class Sending:
             self._store.read_all_into(one.segments, view)
             return crc_of(one.segments, view)[0], view
 
-        self._threads.run("read", read, lambda result: then(*result), lambda error: self._cannot_read(piece, error))
+        def done(result: tuple[int, memoryview]) -> None:
+            self.reading -= 1
+            then(*result)
+
+        def failed(error: StoreError) -> None:
+            self.reading -= 1
+            self._cannot_read(piece, error)
+
+        self.reading += 1
+        self._threads.run("read", read, done, failed)
 
     def _send(self, connection: Connection, piece: int, crc: int, view: memoryview | None, given: bool) -> None:
         ledger = self._ledger
@@ -107,25 +118,30 @@ class Sending:
 
     # what others say of what we sent
 
-    def refused(self, member: int, piece: int, proven: int) -> None:
-        """What we sent does not fit: looks whether it is still what it was on our disk.
+    def refused(self, member: int, piece: int, wanted: int) -> None:
+        """What we sent does not fit: looks whether it is still what it was on our disk, and says what is there.
 
-        `proven`: the crc32 with which the member has proven the file, or 0.
+        `wanted`: the crc32 that the piece must have as the member thinks, or 0 when it was damaged on the way.
         """
         self.refused_pieces += 1
         if self._ledger.have[piece]:
-            self._read(piece, lambda crc, view: self._looked_at(member, piece, proven, crc, view))
+            self._read(piece, lambda crc, view: self._looked_at(member, piece, wanted, crc, view))
+        elif member in self._links.members:
+            self._links.members[member].say(wire.DENY, piece)
 
-    def _looked_at(self, member: int, piece: int, proven: int, crc: int, view: memoryview) -> None:
+    def _looked_at(self, member: int, piece: int, wanted: int, crc: int, view: memoryview) -> None:
         self._buffers.give_back(view)
         if self._ledger.have[piece] and self._ledger.crcs[piece] not in (0, crc):
             self._not_as_it_was(piece)
             return
-        if proven not in (0, crc):
-            self._doubted(piece, crc)
+        as_wanted = wanted in (0, crc)
+        if not as_wanted:
+            self._doubted(member, piece)
+        elif member in self._links.members:
+            self._links.members[member].say(wire.GOT if self._ledger.have[piece] else wire.DENY, piece, crc)
         peer = self._ledger.peers.get(member)
         if peer is not None:
-            self._ledger.refused(peer, piece)
+            self._ledger.refused(peer, piece, again=as_wanted)
 
     def tell_crc(self, connection: Connection, piece: int) -> None:
         """Says the crc32 that a piece has here, read from the disk."""

@@ -33,10 +33,11 @@ DATA = 6  # piece, offset in the piece; payload: its bytes
 SUM = 7  # piece, crc32: that was all of it
 CANCEL = 8  # piece: do not send it any more
 DENY = 9  # piece: I do not have it
-BAD = 10  # piece: what you sent does not fit its crc32, or what a seeder said of it
+BAD = 10  # piece, crc32 or 0: what you sent is damaged, or it is not the piece, which has this crc32
 LOST = 11  # piece, errno or 0: I had it and cannot read it any more, or it is not what it was
 ALIVE = 12
 DONE = 13  # I have everything, proven
+BYE = 15  # I end, because everybody has everything as far as I know
 WHICH = 14  # piece: tell me (GOT) the crc32 that it has at yours, read from the disk
 
 # So long may a payload be; a longer one is no frame of ours.

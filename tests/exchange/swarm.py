@@ -53,8 +53,8 @@ class Member:
         self.name, self.address = f"m{index}", address
         self.port = free_port(address)
         self.final, self.incoming = base / self.name / "final", base / self.name / "final" / ".incoming"
-        self.status_file, self.log = base / self.name / "status.json", base / self.name / "log"
-        self.final.mkdir(parents=True)
+        self.status_file, self.log = base / self.name / "status.json", base / f"{self.name}.log"
+        self.final.mkdir(parents=True, exist_ok=True)
         self.process: subprocess.Popen[bytes] | None = None
         self.complete: set[str] = set()
         self.changes: dict[str, Any] = {}
@@ -81,11 +81,15 @@ class Member:
         return sum(one.length for rows in journal.read(str(self.incoming)).values() for one in rows)
 
     def kill(self, lane: int | None = None) -> None:
-        """kill -9 of the agent, or of one of its lanes."""
+        """kill -9 of the agent, or of one of its lanes, if any is left."""
         assert self.process is not None
-        os.kill(self.pid if lane is None else self.lanes[lane], signal.SIGKILL)
         if lane is None:
+            os.kill(self.pid, signal.SIGKILL)
             self.process.wait(10)
+            return
+        lanes = self.lanes
+        if lanes:
+            os.kill(lanes[lane % len(lanes)], signal.SIGKILL)
 
     def signal(self, number: int) -> None:
         """To the agent and all its lanes."""
@@ -121,6 +125,8 @@ class Swarm:
         self.secret = secrets.token_hex(32)
         self.common: dict[str, Any] = {"piece_size": PIECE, "lanes": lanes, "rate_limit": rate, **plan}
         self.constants = dict(constants or {})
+        # (caller, called): where the caller is sent instead
+        self.routes: dict[tuple[int, int], tuple[str, int]] = {}
         network = f"127.{random.randrange(1, 255)}.{random.randrange(256)}"
         self.members = [Member(base, index, f"{network}.{index + 1}") for index in range(members)]
         for index, names in ({0: self.names} if seeds is None else seeds).items():
@@ -142,9 +148,7 @@ class Swarm:
             "id": "ab",
             "secret": self.secret,
             "me": member.name,
-            "members": [
-                {"name": one.name, "address": one.address, "port": one.port, "dials": False} for one in self.members
-            ],
+            "members": [self.listed(one, member) for one in self.members],
             "files": [
                 {"name": name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
                 for name, content in self.model.items()
@@ -166,6 +170,12 @@ class Swarm:
             **member.changes,
         }
 
+    def listed(self, one: Member, caller: Member) -> dict[str, Any]:
+        """A member as another one sees it."""
+        way = (self.members.index(caller), self.members.index(one))
+        address, port = self.routes.get(way, (one.address, one.port))
+        return {"name": one.name, "address": address, "port": port, "dials": False}
+
     def start(self, *members: Member) -> None:
         """Starts these members' agents, or all."""
         for member in members or self.members:
@@ -177,7 +187,7 @@ class Swarm:
                 "EXCHANGE_CONSTANTS": json.dumps(self.constants),
                 "PYTHONUTF8": "1",
             }
-            with member.log.open("ab") as log:
+            with member.log.open("wb") as log:
                 member.process = subprocess.Popen(
                     [self.python, str(HERE / "agent_driver.py")],
                     stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment, start_new_session=True,
@@ -220,7 +230,9 @@ class Swarm:
         """Nothing wrong has the name of a proven file."""
         for name, content in self.model.items():
             if name not in member.complete and (member.incoming / name).exists():
-                assert (member.incoming / name).read_bytes() == content, f"{name} is wrong at {member.name}"
+                assert (member.incoming / name).read_bytes() == content, (
+                    f"{name} is wrong at {member.name}\n{self.told()}"
+                )
 
     def sent_to(self, member: Member) -> int:
         """What all others sent to a member, as they count it."""
