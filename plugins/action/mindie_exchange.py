@@ -155,7 +155,7 @@ class ActionModule(ActionBase):
                 if verdict is Verdict.ARRIVED:
                     return self._arrived(status, watch.elapsed(now))
                 if verdict is Verdict.KILLED or (verdict is Verdict.SILENT and not self._agent("status")["running"]):
-                    watch.restarted(str(self._agent("status").get("log") or ""))
+                    watch.restarted(str(self._agent("status").get("log") or ""), time.monotonic())
                     display.warning(f"{self._member}: the agent was killed; it is started again and goes on")
                     self._start()
                 elif status and watch.to_show(now):

@@ -182,7 +182,6 @@ def test_the_agent_runs_as_it_is_sent(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "status.json").read_text())["state"] == "done"
 
 
-@pytest.mark.xfail(reason="an archive without the package is made and sent", strict=True)
 def test_a_package_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="mindie_exchange"):
         agent_archive(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -12,10 +13,14 @@ from mindie_deploy.weights.watch import (
     NO_PROGRESS_S,
     SHOW_EVERY_S,
     SILENT_AFTER_S,
+    SLACK_S,
     ExchangeError,
     Verdict,
     Watch,
 )
+
+# An agent that lives writes another time whenever it writes.
+SECONDS = itertools.count()
 
 
 @pytest.fixture
@@ -24,7 +29,7 @@ def watch() -> Watch:
 
 
 def status(done: int = 0, state: str = "exchanging", **more: Any) -> dict[str, Any]:
-    return {"state": state, "bytes_done": done, "received": done, **more}
+    return {"state": state, "bytes_done": done, "received": done, "elapsed_s": float(next(SECONDS)), **more}
 
 
 @pytest.mark.parametrize("state", ["serving", "done"])
@@ -36,6 +41,15 @@ def test_fresh_news_are_waited_on_and_old_ones_looked_into(watch: Watch) -> None
     assert watch.heard({}, 0.0, 1000.1) is Verdict.WAIT
     assert watch.heard(status(1), SILENT_AFTER_S, 1001.0) is Verdict.WAIT
     assert watch.heard(status(1), SILENT_AFTER_S + 1, 1002.0) is Verdict.SILENT
+
+
+def test_news_that_never_come_are_looked_into_whatever_the_hosts_clock_says(watch: Watch) -> None:
+    late = 1000.0 + SILENT_AFTER_S + SLACK_S + 1
+    assert watch.heard({}, 0.0, late) is Verdict.SILENT
+    watch.restarted("", late)
+    assert watch.heard(status(1, elapsed_s=3.0), -3600.0, late + 1) is Verdict.WAIT
+    assert watch.heard(status(1, elapsed_s=3.0), -3600.0, late + SILENT_AFTER_S) is Verdict.WAIT
+    assert watch.heard(status(1, elapsed_s=3.0), -3600.0, late + SILENT_AFTER_S + SLACK_S + 2) is Verdict.SILENT
 
 
 def test_one_that_was_stopped_is_started_again(watch: Watch) -> None:
@@ -51,11 +65,11 @@ def test_what_failed_there_is_told_with_the_host(watch: Watch) -> None:
 
 
 def test_nothing_for_long_is_told_with_who_is_not_connected(watch: Watch) -> None:
-    stuck = status(5, unreached={"host3": "refused", "host1": ""})
-    watch.heard(stuck, 0.0, 1001.0)
-    assert watch.heard(stuck, 0.0, 1001.0 + NO_PROGRESS_S) is Verdict.WAIT
+    stuck = {"unreached": {"host3": "refused", "host1": ""}}
+    watch.heard(status(5, **stuck), 0.0, 1001.0)
+    assert watch.heard(status(5, **stuck), 0.0, 1001.0 + NO_PROGRESS_S) is Verdict.WAIT
     with pytest.raises(ExchangeError) as caught:
-        watch.heard(stuck, 0.0, 1002.0 + NO_PROGRESS_S)
+        watch.heard(status(5, **stuck), 0.0, 1002.0 + NO_PROGRESS_S)
     told = str(caught.value)
     for part in ("the weights", "host2", "host1: no connection; host3: refused", "11200", "mindie_weights_port"):
         assert part in told
@@ -83,22 +97,22 @@ def test_the_time_limit_ends_it_although_there_is_progress(watch: Watch) -> None
 def test_it_is_started_again_only_so_often_without_progress(watch: Watch) -> None:
     watch.heard(status(1), 0.0, 1001.0)
     for _ in range(MOST_RESTARTS):
-        watch.restarted("")
+        watch.restarted("", 1001.0)
     watch.heard(status(2), 0.0, 1002.0)
     for _ in range(MOST_RESTARTS):
-        watch.restarted("MemoryError")
+        watch.restarted("MemoryError", 1001.0)
     with pytest.raises(ExchangeError, match=rf"host2 was killed {MOST_RESTARTS + 1} times: .*MemoryError"):
-        watch.restarted("x" * 1000 + "MemoryError")
+        watch.restarted("x" * 1000 + "MemoryError", 1001.0)
 
 
 def test_a_restart_may_begin_with_less_and_is_no_progress_then(watch: Watch) -> None:
     """The new agent has not received what the old one did; it counts from the beginning."""
     watch.heard(status(100), 0.0, 1001.0)
     for number in range(MOST_RESTARTS):
-        watch.restarted("")
+        watch.restarted("", 1001.0)
         watch.heard(status(3), 0.0, 1002.0 + number)
     with pytest.raises(ExchangeError):
-        watch.restarted("")
+        watch.restarted("", 1001.0)
 
 
 def test_a_host_that_does_not_answer_is_lost_after_a_while(watch: Watch) -> None:

@@ -135,7 +135,7 @@ def agent_archive(plugins: Path) -> bytes:
     """Returns the agent as one file that Python runs, made of the package in `plugins`. Raises OSError."""
     package = plugins / PACKAGE
     content = {"__main__.py": MAIN.encode()}
-    for path in sorted(package.glob("*.py")):
+    for path in sorted(one for one in package.iterdir() if one.suffix == ".py"):
         content[f"{PACKAGE}/{path.name}"] = path.read_bytes()
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:

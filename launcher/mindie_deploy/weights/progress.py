@@ -7,8 +7,11 @@ from typing import Any
 
 from mindie_deploy.weights.plan import size_text
 
-# Names of other members that a line shows.
+# Names of other members that a line shows, and letters of each.
 SHOWN = 3
+LONGEST_NAME = 60
+# Of what a host says in bytes.
+LARGEST = 1 << 60
 
 
 def progress_line(host: str, doing: str, status: Mapping[str, Any], elapsed_s: float) -> dict[str, Any]:
@@ -33,15 +36,16 @@ def _message(doing: str, status: Mapping[str, Any], done: int, total: int, rate:
     if status.get("state") == "waiting":
         return f"{doing}: waits for another transfer into the same directory"
     if status.get("state") == "serving":
-        waits = [str(name)[:60] for name in status.get("waits_for") or []][:SHOWN]
-        return f"{doing}: everything is here; still needed by {', '.join(waits)}" if waits else f"{doing}: done"
+        waits = status.get("waits_for")
+        names = [str(name)[:LONGEST_NAME] for name in waits[:SHOWN]] if isinstance(waits, list) else []
+        return f"{doing}: everything is here; still needed by {', '.join(names)}" if names else f"{doing}: done"
     percent = 100 * done // total if total else 0
     message = f"{doing}: {percent} % of {size_text(total)}, {size_text(rate)}/s"
     if rate and total > done:
         message += f", {duration_text((total - done) / rate)} to go"
     unreached = status.get("unreached")
     if isinstance(unreached, Mapping) and unreached:
-        message += f"; not connected: {', '.join(sorted(str(name)[:60] for name in unreached)[:SHOWN])}"
+        message += f"; not connected: {', '.join(sorted(str(name)[:LONGEST_NAME] for name in unreached)[:SHOWN])}"
     trouble = status.get("source_trouble")
     if isinstance(trouble, str) and trouble:
         message += f"; {trouble[:300]}"
@@ -54,11 +58,12 @@ def slowest(status: Mapping[str, Any]) -> str:
     if not isinstance(peers, Mapping) or len(peers) < 2:
         return ""
     rates = {str(name): number(row.get("rate_in")) for name, row in peers.items() if isinstance(row, Mapping)}
-    return min(rates, key=lambda name: (rates[name], name)) if rates and max(rates.values()) else ""
+    return min(rates, key=lambda name: (rates[name], name))[:LONGEST_NAME] if rates and max(rates.values()) else ""
 
 
 def number(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+    """Returns a count that a host sent, 0 for what cannot be one."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST else 0
 
 
 def duration_text(seconds: float) -> str:

@@ -12,6 +12,8 @@ from mindie_deploy.weights.progress import number
 LOST_AFTER_S = 300.0
 # An agent writes its status every second; after this silence it is asked whether it still runs.
 SILENT_AFTER_S = 10.0
+# Between two looks at a host that answers slowly.
+SLACK_S = 20.0
 NO_PROGRESS_S = 600.0
 MOST_RESTARTS = 5
 SHOW_EVERY_S = 5.0
@@ -42,6 +44,8 @@ class Watch:
         self._shown = now - SHOW_EVERY_S
         self._restarts = 0
         self._progress = -1
+        self._news: object = None
+        self._heard_news = now
 
     def elapsed(self, now: float) -> float:
         return now - self._began
@@ -62,14 +66,20 @@ class Watch:
             )
         if state == "stopped":
             return Verdict.KILLED
-        return Verdict.SILENT if age > SILENT_AFTER_S else Verdict.WAIT
+        # The host's clock may jump, so what counts beside the age is whether there is news by our own.
+        news = status.get("elapsed_s")
+        if news != self._news:
+            self._news, self._heard_news = news, now
+        quiet = now - self._heard_news > SILENT_AFTER_S + SLACK_S
+        return Verdict.SILENT if age > SILENT_AFTER_S or quiet else Verdict.WAIT
 
     def lost(self, now: float) -> bool:
         """Whether a host that does not answer now has been silent for too long."""
         return now - self._answered > LOST_AFTER_S
 
-    def restarted(self, last_words: str) -> None:
+    def restarted(self, last_words: str, now: float) -> None:
         """Counts a new start. Raises ExchangeError when nothing has come between too many of them."""
+        self._heard_news = now
         self._restarts += 1
         if self._restarts > MOST_RESTARTS:
             raise ExchangeError(
