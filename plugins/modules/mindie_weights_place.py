@@ -33,9 +33,10 @@ options:
   state:
     description:
       - V(prepared) checks the disk, makes the hidden directory and says what it lacks. V(published) gives everything
-        its place. V(noted) only keeps the manifest for the next time.
+        its place. V(noted) only keeps the manifest for the next time. V(cleared) removes the files of I(names) from
+        the model directory, which may not be in the manifest.
     type: str
-    choices: [prepared, published, noted]
+    choices: [prepared, published, noted, cleared]
     required: true
   owner:
     description: Numeric user id of directories made.
@@ -49,6 +50,11 @@ options:
     description: How messages name this host; its own name when empty.
     type: str
     default: ""
+  names:
+    description: For V(cleared), names relative to the model directory.
+    type: list
+    elements: str
+    default: []
   engine:
     description:
       - A container engine's client. V(prepared) asks it which containers run, and refuses when one of them has
@@ -425,6 +431,8 @@ def run(module):
     if state == "noted":
         same = read_json(placing.manifest_path) == module.params["manifest"]
         return placing.result(not same if module.check_mode else placing.remember_manifest())
+    if state == "cleared":
+        return clear(placing, module.check_mode)
     placing.check_targets()
     if module.check_mode:
         placing.check_disk()
@@ -433,7 +441,7 @@ def run(module):
         return placing.result(placing.remember_manifest() if state == "published" else False)
     if state == "prepared":
         placing.check_disk()
-        refuse_in_use(placing)
+        refuse_in_use(placing, len(placing.lacking))
     try:
         placing.take()
         placing.look()
@@ -445,7 +453,35 @@ def run(module):
         placing.release()
 
 
-def refuse_in_use(placing):
+def clear(placing, check_mode):
+    """Removes files that the model does not have, never a directory and nothing outside of the model's."""
+    names = placing.parameters["names"]
+    for name in names:
+        if name in placing.files or any(part in ("", ".", "..") for part in name.split("/")):
+            raise PlaceError("%r belongs to the model or leads elsewhere; it is not removed" % name)
+    paths = [os.path.join(placing.final, name) for name in names]
+    there = [path for path in paths if os.path.lexists(path) and (os.path.islink(path) or os.path.isfile(path))]
+    for path in there:
+        folder = os.path.realpath(os.path.dirname(path))
+        if folder != placing.final and not folder.startswith(placing.final + "/"):
+            raise PlaceError("%s leads out of %s; it is not removed" % (path, placing.final))
+    result = placing.result(bool(there))
+    result["diff"] = {
+        "before_header": placing.directory,
+        "after_header": placing.directory,
+        "before": "".join(path[len(placing.final) + 1 :] + "\n" for path in there),
+        "after": "",
+    }
+    if there and not check_mode:
+        refuse_in_use(placing, len(there))
+        for path in there:
+            os.unlink(path)
+        for folder in {os.path.dirname(path) for path in there}:
+            flush_directory(folder)
+    return result
+
+
+def refuse_in_use(placing, changes):
     """Raises PlaceError when a running container has the directory mounted: its files must not change under it."""
     engine = placing.parameters["engine"]
     if not engine or not os.path.isdir(placing.final):
@@ -457,9 +493,9 @@ def refuse_in_use(placing):
     for name, source in mounts:
         if os.path.realpath(source) == placing.final:
             raise PlaceError(
-                "%d files would change in %s on %s, which the running container %s has mounted; nothing was copied. "
+                "%d files would change in %s on %s, which the running container %s has mounted; nothing was changed. "
                 "End that deployment first (mindie-deploy down), or bring the weights to another directory"
-                % (len(placing.lacking), placing.directory, placing.host, name)
+                % (changes, placing.directory, placing.host, name)
             )
 
 
@@ -480,10 +516,11 @@ def main():
             "directory": {"type": "path", "required": True},
             "state_directory": {"type": "path", "required": True},
             "manifest": {"type": "dict", "required": True},
-            "state": {"type": "str", "choices": ["prepared", "published", "noted"], "required": True},
+            "state": {"type": "str", "choices": ["prepared", "published", "noted", "cleared"], "required": True},
             "owner": {"type": "int", "default": 0},
             "group": {"type": "int", "default": 0},
             "host": {"type": "str", "default": ""},
+            "names": {"type": "list", "elements": "str", "default": []},
             "engine": {"type": "str", "default": ""},
         },
         supports_check_mode=True,

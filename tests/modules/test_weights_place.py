@@ -499,3 +499,34 @@ def test_manifests_that_make_no_sense_are_refused(world: World, rows: Any) -> No
     result = world.place("prepared", manifest={"files": rows})
     assert result["failed"]
     assert "the manifest" in result["msg"]
+
+
+def clear(world: World, *names: str, check: bool = False, **changes: Any) -> dict[str, Any]:
+    values = {"directory": str(world.final), "state_directory": str(world.state), "manifest": world.manifest}
+    return run("mindie_weights_place", check=check, **{**values, "state": "cleared", "names": list(names), **changes})
+
+
+def test_other_files_are_removed_when_they_are_named(tmp_path: Path) -> None:
+    world = World(tmp_path / "world", {"config.json": 10})
+    world.final.mkdir(parents=True)
+    for name in ("old.safetensors", "left", "config.json"):
+        (world.final / name).write_text("x")
+    would = clear(world, "old.safetensors", check=True)
+    assert would["changed"] and would["diff"]["before"] == "old.safetensors\n"
+    assert (world.final / "old.safetensors").exists()
+    assert clear(world, "old.safetensors")["changed"]
+    assert sorted(path.name for path in world.final.iterdir()) == ["config.json", "left"]
+    assert not clear(world, "old.safetensors")["changed"]
+
+
+@pytest.mark.parametrize("name", ["config.json", "../secret", "a//b", "link/secret"])
+def test_nothing_of_the_model_and_nothing_elsewhere_is_removed(tmp_path: Path, name: str) -> None:
+    world = World(tmp_path / "world", {"config.json": 10})
+    world.final.mkdir(parents=True)
+    (world.final / "config.json").write_text("x")
+    outside = world.final.parent / "outside"
+    outside.mkdir()
+    (outside / "secret").write_text("x")
+    (world.final / "link").symlink_to(outside)
+    assert clear(world, name)["failed"]
+    assert (outside / "secret").exists() and (world.final / "config.json").exists()

@@ -97,12 +97,16 @@ def sync(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what is missing where, and how long it will take.")
     ] = False,
+    remove_extra: Annotated[
+        bool, typer.Option("--remove-extra", help="Also remove files there that the model does not have.")
+    ] = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Bring the weights to every host and prove every byte. What is there and right is left alone."""
     with session("sync", inventory, as_json=as_json, verbose=verbose) as one:
-        looked = one.play("sync", "compare the weights", check=True, limit=limit)
+        extra = {"weights_remove_extra": True} if remove_extra else {}
+        looked = one.play("sync", "compare the weights", check=True, limit=limit, extra=extra)
         if looked.status == "cancelled":
             raise cancelled(one, looked, writes=False)
         one.require(looked, writes=False)
@@ -123,7 +127,7 @@ def sync(
             return
         # Without anything to copy the run still proves what is there.
         one.terminal.note(f"record: {one.record.directory}", "dim")
-        result = changed(one, one.play("sync", "sync", limit=limit))
+        result = changed(one, one.play("sync", "sync", limit=limit, extra=extra))
         one.terminal.json({"changed": list(result.changed_hosts), "hosts": list(result.stats), "plan": summaries})
         for told in result.of("mindie_exchange").values():
             if told.get("summary"):

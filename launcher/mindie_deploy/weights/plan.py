@@ -16,8 +16,9 @@ class HostPlan:
     """What one host lacks.
 
     `fetch` are the names to bring, `wrong` those of them that stand there with another content, `unproven` files of
-    the right size that nobody has read yet, `extra` files that the model does not have (they are left alone).
-    `disk_needed` is what the transfer will add on the disk: a wrong file stays until its successor is proven.
+    the right size that nobody has read yet, `extra` files that the model does not have (told, and removed only when
+    that is asked for). `disk_needed` is what the transfer will add on the disk: a wrong file stays until its successor
+    is proven.
     """
 
     fetch: tuple[str, ...]

@@ -83,8 +83,9 @@ class Decision:
 
     def summary(self) -> str:
         """Returns one line for people."""
+        others = [f"{len(self.plan.extra)} other files: {shown(self.plan.extra)}"] if self.plan.extra else []
         if self.plan.complete:
-            return f"all {self.files} files ({size_text(self.total_bytes)}) are there and proven"
+            return "; ".join([f"all {self.files} files ({size_text(self.total_bytes)}) are there and proven", *others])
         parts = []
         if self.plan.fetch:
             moved = size_text(self.plan.fetch_bytes - self.plan.reuse_bytes)
@@ -95,7 +96,7 @@ class Decision:
             parts.append(f"{size_text(self.plan.reuse_bytes)} are left from an earlier run")
         if self.plan.unproven:
             parts.append(f"{len(self.plan.unproven)} files to read")
-        return "; ".join(parts)
+        return "; ".join(parts + others)
 
 
 def survey(situation: Situation, *, everything: bool = False) -> Survey:
