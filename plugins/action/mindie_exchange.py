@@ -28,9 +28,10 @@ from mindie_deploy.content import content_directory
 from mindie_deploy.errors import MindieDeployError
 from mindie_deploy.plain import plain
 from mindie_deploy.weights.exchange import CONTROLLER, agent_archive
-from mindie_deploy.weights.members import cargo_of, exchange_of, joined
+from mindie_deploy.weights.members import cargo_of, exchange_of, joined, source_of
 from mindie_deploy.weights.progress import progress_line
 from mindie_deploy.weights.run_secrets import new_certificate, new_secret
+from mindie_deploy.weights.source import SourceKind
 from mindie_deploy.weights.summary import summarise
 from mindie_deploy.weights.watch import ExchangeError, Verdict, Watch
 
@@ -143,6 +144,7 @@ class ActionModule(ActionBase):
         limit = float(self._arguments["time_limit"])
         watch = Watch(self._member, what, self._port(), limit, time.monotonic())
         path, pause = self._status_file(), FASTEST_LOOK_S
+        beside = self._source_beside()
         run = os.getppid()
         while True:
             if os.getppid() != run:
@@ -154,6 +156,9 @@ class ActionModule(ActionBase):
                 verdict = watch.heard(status, age, now)
                 if verdict is Verdict.ARRIVED:
                     return self._arrived(status, watch.elapsed(now))
+                if beside is not None:
+                    own = local_status(beside)
+                    watch.beside_source(own, runs_here(own), now)
                 if verdict is Verdict.KILLED or (verdict is Verdict.SILENT and not self._agent("status")["running"]):
                     watch.restarted(str(self._agent("status").get("log") or ""), time.monotonic())
                     display.warning(f"{self._member}: the agent was killed; it is started again and goes on")
@@ -166,6 +171,11 @@ class ActionModule(ActionBase):
                 display.warning(f"{self._member} does not answer; its transfer may go on: {error}")
             time.sleep(pause)
             pause = min(SLOWEST_LOOK_S, pause * 1.3)
+
+    def _source_beside(self):
+        """Returns where the agent on this machine, beside the source, tells how far it is; None where there is none."""
+        source = source_of(self._arguments["source"])
+        return str(self._arguments["source_status_file"]) if source.kind is SourceKind.CONTROLLER else None
 
     def _show(self, status, elapsed):
         line = progress_line(self._member, f"bringing {self._arguments['what']}", status, elapsed)
@@ -207,3 +217,8 @@ def local_status(path):
     except (OSError, ValueError):
         return {}
     return status if isinstance(status, dict) else {}
+
+
+def runs_here(status):
+    """Whether the agent that wrote a status on this machine lives; before it wrote anything it is being started."""
+    return not status or status.get("state") == "done" or Path(f"/proc/{status.get('pid')}").exists()

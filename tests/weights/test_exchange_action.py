@@ -70,6 +70,8 @@ class Host:
             "what": "the weights",
             "time_limit": 172800,
             "state_directory": "/var/lib/mindie-deploy",
+            "source": "host:host1:/data/model",
+            "source_status_file": "",
             "members": [{"name": "host2", "status_file": "/var/lib/mindie-deploy/weights/a b.json"}],
         }
         action._vars = {}
@@ -176,3 +178,15 @@ def test_the_way_to_a_host_is_ansibles_own_connection(host: Any, address: str, t
     assert action._way() == [], "ssh would ask for it, and nobody is there"
     action._connection.transport = "local"
     assert action._way() == []
+
+
+def test_the_agent_beside_the_source_is_looked_at_too(plugin: Any, host: Any, tmp_path: Path) -> None:
+    waiting = host((status(1), 0))
+    beside = tmp_path / "beside.json"
+    beside.write_text(json.dumps({"state": "serving", "pid": 2**22 + 1}))
+    waiting.action._arguments.update(source="controller:/data/model", source_status_file=str(beside))
+    with pytest.raises(plugin.ExchangeError, match="controller is gone"):
+        waiting.wait()
+    beside.write_text(json.dumps({"state": "failed", "message": "it became shorter"}))
+    with pytest.raises(plugin.ExchangeError, match="it became shorter"):
+        waiting.wait()

@@ -14,6 +14,7 @@ from mindie_deploy.weights.watch import (
     SHOW_EVERY_S,
     SILENT_AFTER_S,
     SLACK_S,
+    SOURCE_GONE_S,
     ExchangeError,
     Verdict,
     Watch,
@@ -126,3 +127,19 @@ def test_lines_of_progress_are_bearable(watch: Watch) -> None:
     shown = [now for now in range(1000, 1060) if watch.to_show(float(now))]
     assert shown[0] == 1000
     assert len(shown) == 60 / SHOW_EVERY_S
+
+
+def test_a_source_that_is_gone_is_survived_for_as_long_as_something_comes(watch: Watch) -> None:
+    watch.heard(status(1), 0.0, 1001.0)
+    watch.beside_source({"state": "serving"}, False, 1001.0 + SOURCE_GONE_S)
+    watch.heard(status(2), 0.0, 1001.0 + SOURCE_GONE_S)
+    watch.beside_source({"state": "serving"}, False, 1002.0 + SOURCE_GONE_S)
+    watch.beside_source({"state": "serving"}, True, 10_000.0)
+    with pytest.raises(ExchangeError, match=r"controller is gone.*host2") as caught:
+        watch.beside_source({"state": "serving"}, False, 1002.0 + 2 * SOURCE_GONE_S)
+    assert "run it again" in str(caught.value)
+
+
+def test_a_source_that_cannot_be_read_ends_it_with_its_words(watch: Watch) -> None:
+    with pytest.raises(ExchangeError, match=r"a\.safetensors became shorter"):
+        watch.beside_source({"state": "failed", "message": "a.safetensors became shorter"}, True, 1001.0)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from mindie_deploy.errors import MindieDeployError
+from mindie_deploy.weights.exchange import CONTROLLER
 from mindie_deploy.weights.progress import number
 
 LOST_AFTER_S = 300.0
@@ -15,6 +16,8 @@ SILENT_AFTER_S = 10.0
 # Between two looks at a host that answers slowly.
 SLACK_S = 20.0
 NO_PROGRESS_S = 600.0
+# So long the others may live from what they have, when the agent beside the source is gone.
+SOURCE_GONE_S = 60.0
 MOST_RESTARTS = 5
 SHOW_EVERY_S = 5.0
 
@@ -72,6 +75,17 @@ class Watch:
             self._news, self._heard_news = news, now
         quiet = now - self._heard_news > SILENT_AFTER_S + SLACK_S
         return Verdict.SILENT if age > SILENT_AFTER_S or quiet else Verdict.WAIT
+
+    def beside_source(self, status: Mapping[str, Any], alive: bool, now: float) -> None:
+        """Judges the agent beside the source, on the controller. Raises ExchangeError when the member waits in vain."""
+        if status.get("state") == "failed":
+            raise ExchangeError(f"{CONTROLLER}: {str(status.get('message'))[:2000]}")
+        if not alive and now - self._moved > SOURCE_GONE_S:
+            raise ExchangeError(
+                f"the agent on the controller is gone, and nothing of {self.what} has come to {self.member} for "
+                f"{SOURCE_GONE_S:.0f} s",
+                "run it again: what has arrived is kept",
+            )
 
     def lost(self, now: float) -> bool:
         """Whether a host that does not answer now has been silent for too long."""
