@@ -71,7 +71,7 @@ class Agent:
         self.progress = Progress(plan)
         self.digests = {file.name: file.sha256 for file in plan.files}
         self.stopping = ""
-        self.begun = False
+        self.begun = self.let_end = False
         self.lock: int | None = None
 
     def run(self) -> int:
@@ -146,6 +146,7 @@ class Agent:
             if not failed and now - self.progress.began > self.plan.lifetime:
                 failed = "it is not complete after %d s, which is the most it may take" % self.plan.lifetime
             ended = all(worker.ended for worker in self.workers)
+            self._let_end()
             if failed or ended or self.stopping or now - shown >= STATUS_EVERY_S:
                 shown = now
                 self.progress.show(self._state(failed, ended), failed or self.stopping)
@@ -156,6 +157,19 @@ class Agent:
                 return STOPPED
             if ended:
                 return COMPLETE
+
+    def _let_end(self) -> None:
+        """Lets the lanes end when all of them are finished."""
+        for worker in self.workers:
+            if not (worker.ended or self.progress.lanes.get(worker.number, {}).get("finished")):
+                self.let_end = False
+                return
+        if not self.let_end:
+            self.let_end = True
+            for worker in self.workers:
+                if worker.channel is not None:
+                    with contextlib.suppress(OSError):  # it is gone, and will be started again
+                        calls.let_end(worker.channel)
 
     def _state(self, failed: str, ended: bool) -> str:
         if failed:

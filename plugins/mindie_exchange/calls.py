@@ -20,6 +20,8 @@ from mindie_exchange.plan import Member, Plan
 CONNECT_S = 3.0
 FIRST_PAUSE_S = 0.3
 LONGEST_PAUSE_S = 5.0
+# What the agent says to a lane.
+CONNECTION, END = b"c", b"e"
 
 
 class Attempt(NamedTuple):
@@ -198,11 +200,16 @@ def wrap(tls: Tls | None, sock: socket.socket, caller: bool) -> Any:
 def send_socket(channel: socket.socket, sock: socket.socket) -> None:
     """Hands an accepted connection to a lane. Raises OSError, at once when the lane takes nothing any more."""
     rights = array.array("i", [sock.fileno()])
-    channel.sendmsg([b"c"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)], socket.MSG_DONTWAIT)
+    channel.sendmsg([CONNECTION], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)], socket.MSG_DONTWAIT)
+
+
+def let_end(channel: socket.socket) -> None:
+    """Tells a lane that all lanes are finished, so it may end. Raises OSError."""
+    channel.sendmsg([END], [], socket.MSG_DONTWAIT)
 
 
 def receive_socket(channel: socket.socket) -> tuple[bytes, int | None]:
-    """Returns (message, descriptor); an empty message when the agent is gone."""
+    """Returns (CONNECTION, descriptor) or (END, None); an empty message when the agent is gone."""
     space = socket.CMSG_SPACE(array.array("i").itemsize)
     with contextlib.suppress(BlockingIOError):
         message, rights, _flags, _address = channel.recvmsg(1, space)

@@ -79,7 +79,7 @@ class Lane(Handler):
         self.told = 0.0
         self.stalled = False
         self.done: set[int] = set()
-        self.said_done = False
+        self.said_done = self.finished = self.may_end = False
         self.complete_since = self.now
         # members that said goodbye
         self.left_well: set[int] = set()
@@ -95,17 +95,20 @@ class Lane(Handler):
     # the loop
 
     def run(self) -> None:
-        """Runs until everything is here and everybody else has everything too. Raises LaneError, StoreError."""
+        """Runs until everything is here, everybody else has everything too, and the other lanes are as far.
+
+        A member that is started again must find all its lanes here, or none. Raises LaneError, StoreError.
+        """
         self.selector.register(self.threads.wake, selectors.EVENT_READ, "wake")
         self.selector.register(self.channel, selectors.EVENT_READ, "channel")
         self.judge.begin()
         next_tick = self.now
-        while not self._finished():
+        while not (self._finished() and self.may_end):
             pause = max(0.0, min(next_tick - time.monotonic(), self._limit_pause()))
             for key, mask in self.selector.select(pause):
                 self.now = time.monotonic()
                 if key.data == "channel":
-                    self._take_stranger()
+                    self._hear_agent()
                 elif key.data != "wake":
                     self.links.serve(key.data, mask, self.now)
             self.threads.work_off()
@@ -129,6 +132,14 @@ class Lane(Handler):
         return min((pause for pause in pauses if pause), default=TICK_S)
 
     def _finished(self) -> bool:
+        """Whether nothing is left to do in this lane; says so when that changes."""
+        finished = self._is_finished()
+        if finished != self.finished:
+            self.finished, self.may_end = finished, False
+            self.status()
+        return finished
+
+    def _is_finished(self) -> bool:
         if self.ledger.lacking or self.judge.unproven or self.receiving.writing:
             self.said_done = False
             return False
@@ -210,11 +221,13 @@ class Lane(Handler):
 
     # connections
 
-    def _take_stranger(self) -> None:
-        """Takes a connection that the agent accepted for us."""
+    def _hear_agent(self) -> None:
+        """Takes a connection that the agent accepted for us, or that all lanes are finished."""
         message, descriptor = calls.receive_socket(self.channel)
         if not message:
             raise LaneError("the agent is gone")
+        if message == calls.END:
+            self.may_end = self._finished()
         if descriptor is not None:
             self.links.add(socket.socket(fileno=descriptor), None, self.now)
 
@@ -414,6 +427,7 @@ class Lane(Handler):
                 "unreached": self.links.unreached(),
                 "waits_for": sorted(self.share.member(m) for m in self._others() - self.done),
                 "complete": self.said_done,
+                "finished": self.finished,
                 "stalled": self.stalled,
                 "from_source": self.origin.read_bytes,
                 "source_trouble": self.origin.trouble,
