@@ -19,7 +19,7 @@ from mindie_exchange.plan import Member, Plan
 
 CONNECT_S = 3.0
 FIRST_PAUSE_S = 0.3
-LONGEST_PAUSE_S = 5.0
+LONGEST_PAUSE_S = 2.0
 # What the agent says to a lane.
 CONNECTION, END = b"c", b"e"
 

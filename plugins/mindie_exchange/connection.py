@@ -23,8 +23,16 @@ MOST_UNANSWERED = 2
 UNACKNOWLEDGED_MS = 10_000
 
 
+# What a file says that cannot be read, and a connection never.
+FILE_ERRORS = (errno.EIO, errno.ESTALE, errno.ENXIO, errno.EREMOTEIO, errno.EBADMSG, errno.EUCLEAN)
+
+
 class ClosedError(Exception):
-    """The connection ended; the text says why."""
+    """The connection ended; the text says why. `piece`: the one whose file could not be read while it was sent."""
+
+    def __init__(self, text: str, piece: int | None = None) -> None:
+        super().__init__(text)
+        self.piece = piece
 
 
 class Part(NamedTuple):
@@ -70,6 +78,10 @@ class Handler:
         raise NotImplementedError
 
     def moved(self, connection: Connection, received: int, sent: int) -> None:
+        raise NotImplementedError
+
+    def unsent(self, piece: int) -> None:
+        """The connection ended because the piece's file could not be read."""
         raise NotImplementedError
 
 
@@ -124,6 +136,11 @@ class Connection:
         if self._tls_shaking:
             return self._tls_wants_write
         return bool(self._left is not None or self._control or self._frame or self._next_piece())
+
+    @property
+    def unread(self) -> int:
+        """How many bytes of the data frame that is being read have not come yet."""
+        return len(self._view) - self._got if self._kind == wire.DATA else 0
 
     @property
     def wants_read(self) -> bool:
@@ -304,7 +321,8 @@ class Connection:
         except OSError as error:
             if error.errno == errno.EINTR:
                 return 0
-            raise ClosedError(error.strerror or str(error)) from None
+            piece = self.queue[0].piece if self._frame is not None and error.errno in FILE_ERRORS else None
+            raise ClosedError(error.strerror or str(error), piece) from None
 
     def _next_piece(self) -> Outgoing | None:
         """Returns the piece that may be sent now, or sent on."""
@@ -333,7 +351,7 @@ class Connection:
         else:
             count = os.sendfile(self.sock.fileno(), frame.number, frame.offset, frame.length)
         if not count:
-            raise ClosedError("a file became shorter while it was sent")
+            raise ClosedError("a file became shorter while it was sent", self.queue[0].piece)
         self.handler.moved(self, 0, count)
         outgoing = self.queue[0]
         outgoing.sent += count

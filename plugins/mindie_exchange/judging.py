@@ -122,6 +122,7 @@ class Judge:
         """Decides about wrong files when the others have said what they have, or do not say it."""
         self.now = now
         self._told = {one: since for one, since in self._told.items() if now - since < DOUBT_S}
+        self._ledger.drop_vain_demands()
         for file, doubt in list(self._doubts.items()):
             self._ask(file, doubt)
             if (not doubt.waiting or now - doubt.since > DOUBT_S) and self._decide(file, doubt):

@@ -268,6 +268,9 @@ class Lane(Handler):
         if received:
             self.last_progress = self.now
 
+    def unsent(self, piece: int) -> None:
+        self.sending.look_at(piece)
+
     def buffer_for(self, connection: Connection, piece: int, offset: int, length: int) -> memoryview:
         return self.receiving.buffer_for(connection, piece, offset, length)
 
@@ -340,6 +343,8 @@ class Lane(Handler):
         self.ledger.joined(member, bytes(payload[:count]), crcs, self.now)
         # It says so again if it is.
         self.done.discard(member)
+        # What it has is worth waiting for before a seeder is asked.
+        self.last_progress = self.now
         self._go_on(member)
 
     def _go_on(self, member: int) -> None:

@@ -203,6 +203,16 @@ class Ledger:
         """The piece is taken with this crc32 only, from now on."""
         self._demanded[piece] = crc
 
+    def drop_vain_demands(self) -> None:
+        """Takes a piece with any crc32 again when nobody has it with the one that was demanded."""
+        for piece in list(self._demanded):
+            if self.have[piece]:
+                continue
+            holders = [peer for peer in self.peers.values() if peer.has[piece]]
+            if holders and not any(self.fits(piece, peer.crcs[piece] or self._demanded[piece]) for peer in holders):
+                del self._demanded[piece]
+                self._offer(piece)
+
     def demanded(self, piece: int) -> int:
         """Returns the crc32 that the piece must have, or 0."""
         return self._demanded.get(piece, 0)

@@ -109,8 +109,12 @@ class Links:
                 connection.writable(now)
             if mask & selectors.EVENT_READ:
                 connection.readable(now)
-        except (ClosedError, wire.WireError) as error:
+        except wire.WireError as error:
             self.drop(connection, str(error), now)
+        except ClosedError as error:
+            self.drop(connection, str(error), now)
+            if error.piece is not None:
+                self._handler.unsent(error.piece)
 
     def tick(self, now: float) -> None:
         """Makes calls that are due, ends what is silent, and shows that we are alive."""

@@ -59,7 +59,7 @@ class Receiving:
         """The connection is gone, and with it what had not come in whole."""
         arriving = self._arriving.pop(connection, None)
         if arriving is not None:
-            self.again_bytes += arriving[2]
+            self.again_bytes += arriving[2] - connection.unread
             self._buffers.give_back(arriving[1])
 
     def buffer_for(self, connection: Connection, piece: int, offset: int, length: int) -> memoryview:

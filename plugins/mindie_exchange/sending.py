@@ -143,6 +143,17 @@ class Sending:
         if peer is not None:
             self._ledger.refused(peer, piece, again=as_wanted)
 
+    def look_at(self, piece: int) -> None:
+        """Looks whether a piece can still be read and is what it was."""
+
+        def found(crc: int, view: memoryview) -> None:
+            self._buffers.give_back(view)
+            if self._ledger.have[piece] and self._ledger.crcs[piece] not in (0, crc):
+                self._not_as_it_was(piece)
+
+        if self._ledger.have[piece]:
+            self._read(piece, found)
+
     def tell_crc(self, connection: Connection, piece: int) -> None:
         """Says the crc32 that a piece has here, read from the disk."""
         if not self._ledger.have[piece]:

@@ -52,6 +52,9 @@ class End(Handler):
     def may_receive(self, most: int) -> int:
         return min(most, self.most_in)
 
+    def unsent(self, piece: int) -> None:
+        raise AssertionError
+
     def moved(self, connection: Connection, received: int, sent: int) -> None:
         self.received += received
         self.sent += sent
@@ -201,8 +204,9 @@ def test_a_file_that_is_shorter_than_the_piece_ends_the_connection(pair: Pair, t
     (tmp_path / "file").write_bytes(b"short")
     number = os.open(tmp_path / "file", os.O_RDONLY)
     pair.caller.send_piece(Outgoing(1, 77, [Part(number, None, 0, 6)], lambda: None))
-    with pytest.raises(ClosedError, match="a file became shorter while it was sent"):
+    with pytest.raises(ClosedError, match="a file became shorter while it was sent") as caught:
         pair.turn()
+    assert caught.value.piece == 1
     os.close(number)
 
 

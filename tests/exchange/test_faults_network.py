@@ -22,7 +22,12 @@ RATE = 2 * KIB * KIB
 TWICE = 2 * PIECE
 # Time limits, a fifth of the real ones unless everything is tried.
 SCALE = 1.0 if int(os.environ.get("EXCHANGE_FAULT_POINTS", "3")) >= 20 else 0.2
-QUICK = {"links.SILENT_S": 10 * SCALE, "links.HANDSHAKE_S": 10 * SCALE, "lane.UNSERVED_S": 15 * SCALE}
+QUICK = {
+    "links.SILENT_S": 10 * SCALE,
+    "links.HANDSHAKE_S": 10 * SCALE,
+    "lane.UNSERVED_S": 15 * SCALE,
+    "calls.LONGEST_PAUSE_S": 2 * SCALE,
+}
 
 
 def test_a_network_that_is_cut_for_thirty_seconds(tmp_path: Path) -> None:
@@ -47,7 +52,7 @@ def test_a_network_that_is_cut_for_thirty_seconds(tmp_path: Path) -> None:
         assert swarm.sent_to(swarm[1]) <= swarm.size + 2 * TWICE, swarm.told()
         assert swarm[2].status["received"] <= swarm.size + TWICE, swarm.told()
         # What the cut one had alone is given to the other.
-        assert swarm[0].status["sent"] <= swarm.size + alone + 4 * PIECE, swarm.told()
+        assert swarm[0].status["sent"] <= swarm.size + alone + 16 * PIECE, swarm.told()
 
 
 @pytest.mark.parametrize("after", [100, 70_001, 500_000])
@@ -64,8 +69,8 @@ def test_a_bit_that_flips_on_the_wire(tmp_path: Path, after: int) -> None:
 
 
 def test_a_wire_that_flips_bits_all_the_time(tmp_path: Path) -> None:
-    with swarming(tmp_path, shards(), members=3) as swarm, wired(swarm, (0, 1)) as (first,):
-        first.forth = flipping(10_000, times=30, every=300_000)
+    with swarming(tmp_path, shards(), members=2) as swarm, wired(swarm, (0, 1)) as (first,):
+        first.forth = flipping(10_000, times=15, every=300_000)
         swarm.start()
         swarm.finish()
         assert sum(swarm[1].status["bad"].values()) >= 3, swarm.told()

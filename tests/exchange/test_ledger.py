@@ -233,6 +233,18 @@ def test_a_piece_that_is_wanted_with_another_crc_is_asked_only_of_who_has_that()
     assert not one.lacking
 
 
+def test_a_demand_that_nobody_can_meet_any_more_is_dropped() -> None:
+    one = ledger(1, [0])
+    bad, other = one.joined(0, b"\1", [9], 0.0), one.joined(2, b"\1", [5], 0.0)
+    one.demand(0, 9)
+    one.lost(0)
+    one.drop_vain_demands()
+    assert one.ask(other, 0.0, stalled=True) is None
+    one.peer_lost(bad, 0, 0)
+    one.drop_vain_demands()
+    assert one.ask(other, 0.0, stalled=False) == 0
+
+
 def test_a_second_copy_is_asked_for_at_the_end_and_the_first_to_come_counts() -> None:
     one = ledger(1, [0])
     first, second = (one.joined(member, b"\1", [0], 0.0) for member in (2, 3))
