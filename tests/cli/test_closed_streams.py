@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pty
 import re
+import select
+import signal
 import subprocess
 import sys
 import time
@@ -37,10 +39,13 @@ def test_a_question_that_is_cancelled_tells_that_nothing_was_changed(key: bytes)
     )
     pid, descriptor = pty.fork()
     if pid == 0:
+        # Where the tests run in the background the shell has them ignore Ctrl-C, and so would this process.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.execv(sys.executable, [sys.executable, "-c", program])
     told = b""
     pressed = False
-    while True:
+    until = time.monotonic() + 60
+    while select.select([descriptor], [], [], max(0.0, until - time.monotonic()))[0]:
         try:
             told += os.read(descriptor, 1024)
         except OSError:
@@ -48,6 +53,8 @@ def test_a_question_that_is_cancelled_tells_that_nothing_was_changed(key: bytes)
         if b"[y/N]" in told and not pressed:
             pressed = True
             os.write(descriptor, key)
+    if time.monotonic() >= until:
+        os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     assert b"cancelled: cancelled at the question: nothing was changed 130" in told, told
 
