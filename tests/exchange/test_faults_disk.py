@@ -292,6 +292,22 @@ def test_no_clock_that_can_jump_is_used() -> None:
             assert not re.search(r"time\.time\(|datetime|CLOCK_REALTIME|localtime", path.read_text()), path.name
 
 
+def test_the_end_by_sigterm_before_it_has_begun(tmp_path: Path) -> None:
+    """It waits for a directory that another agent has."""
+    with swarming(tmp_path, shards(), members=2, rate=RATE, constants={"host.LOCK_S": 20}) as swarm:
+        swarm.start()
+        swarm.until_share(swarm[1], 0.1)
+        first, swarm[1].process = swarm[1].process, None
+        swarm.start(swarm[1])
+        time.sleep(0.7)
+        began = time.monotonic()
+        os.kill(swarm[1].pid, signal.SIGTERM)
+        assert swarm[1].wait() == 3
+        assert time.monotonic() - began < 1.5
+        swarm[1].process = first
+        swarm.finish()
+
+
 def test_two_agents_in_one_directory(tmp_path: Path) -> None:
     with swarming(tmp_path, shards(), members=2, rate=RATE, constants={"host.LOCK_S": 0.5}) as swarm:
         swarm.start()
