@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .network import LabError, Network, network
 from .outcome import Outcome
-from .payload import Payload, wrong
+from .payload import Payload, read, wrong
 from .process import Process
 
 STREAM = Path(__file__).with_name("stream.py")
@@ -61,6 +61,7 @@ class Lab:
             shutil.rmtree(self.home(member), ignore_errors=True)
             self.home(member).mkdir(parents=True)
         warm(self.work / "warm", self.payload.size * len(self.receivers))
+        read(self.payload)
         os.sync()
 
     def outcome(self, method: str) -> Outcome:

@@ -115,8 +115,13 @@ class Network:
 
 
 def carried_by(process: int) -> tuple[int, int] | None:
-    """Bytes sent and received by the namespace of a process, cheap enough to be asked often; None when it is gone."""
+    """Bytes sent and received by the namespace of a process, cheap enough to be asked often.
+
+    None when it is gone, or not in a namespace of its own yet.
+    """
     try:
+        if Path(f"/proc/{process}/ns/net").readlink() == Path("/proc/self/ns/net").readlink():
+            return None
         lines = Path(f"/proc/{process}/net/dev").read_text().splitlines()
     except OSError:
         return None  # the process ended; its namespace is asked through `Network.carried`

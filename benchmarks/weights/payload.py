@@ -99,6 +99,13 @@ def make(parent: Path, shape: str, size: int) -> Payload:
     return Payload(shape, directory, files)
 
 
+def read(payload: Payload) -> None:
+    """Brings the payload into the page cache. Raises ValueError when it is not as it was made."""
+    bad = wrong(payload, payload.directory)
+    if bad:
+        raise ValueError(f"{payload.directory / bad[0]} is not as it was made: remove {payload.directory.parent}")
+
+
 def wrong(payload: Payload, directory: Path) -> list[str]:
     """Names of the files that do not stand in `directory` as they should; reads all of them."""
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .network import LabError
-from .payload import Payload
+from .payload import Payload, read
 
 SCAN = Path(__file__).with_name("scan.py")
 MODULE = Path(__file__).resolve().parents[2] / "plugins" / "modules" / "mindie_weights_scan.py"
@@ -38,7 +38,8 @@ class Cost:
 
 
 def measure(payload: Payload) -> list[Cost]:
-    """All ways, on files in the page cache. Raises LabError when one fails or does not prove every file."""
+    """All ways, on files in the page cache. Raises LabError, ValueError when one fails or does not prove every file."""
+    read(payload)
     with tempfile.TemporaryDirectory() as state:
         stat = _scan(payload, state, "stat", proven=False, what="look at the names, nothing proven yet")
         full = _scan(payload, state, "full", what=f"full proof, {os.cpu_count()} files at once")
