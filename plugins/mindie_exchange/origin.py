@@ -22,6 +22,8 @@ from mindie_exchange.store import BLOCK, Store, StoreError, crc_of
 RUN = 8
 AT_ONCE = {"directory": 2, "http": 4}
 PAUSE_AFTER_FAILURE_S = 5.0
+# What was passed because somebody had it or it was on its way is looked at again so often: it may have been lost.
+LOOK_AGAIN_S = 5.0
 
 
 class DirectoryOrigin:
@@ -106,7 +108,13 @@ class OriginWork:
         self._shares: dict[int, list[int]] = {reader: [] for reader in self._readers}
         for piece in range(len(pieces)):
             self._shares[self._readers[piece // RUN % len(self._readers)]].append(piece)
+        self._looked_again = time.monotonic()
+        self._look_again()
+
+    def _look_again(self) -> None:
+        # how far our own share is begun with from its front, and those of others from their ends
         self._cursor = 0
+        self._tails = {reader: len(share) for reader, share in self._shares.items()}
 
     def go_on(self, written: Callable[[int, memoryview, int, list[int]], None]) -> None:
         """Begins to read as many pieces as may be read at once."""
@@ -124,6 +132,10 @@ class OriginWork:
         return not self._ledger.have[piece] and not self._ledger.holders[piece] and piece not in self._ledger.pending
 
     def _next(self) -> int | None:
+        now = time.monotonic()
+        if now - self._looked_again > LOOK_AGAIN_S:
+            self._looked_again = now
+            self._look_again()
         mine = self._shares[self._plan.me]
         while self._cursor < len(mine):
             piece = mine[self._cursor]
@@ -132,12 +144,12 @@ class OriginWork:
                 return piece
         # Ours is read. What another one has not begun with is at the end of its share.
         for reader in sorted(self._readers, key=lambda one: one in self._ledger.peers):
-            if reader != self._plan.me:
-                for piece in reversed(self._shares[reader]):
-                    if self._free(piece):
-                        return piece
-        # What somebody lost again, or what failed.
-        return next((piece for piece in mine if self._free(piece)), None)
+            while reader != self._plan.me and self._tails[reader]:
+                self._tails[reader] -= 1
+                piece = self._shares[reader][self._tails[reader]]
+                if self._free(piece):
+                    return piece
+        return None
 
     def _read(self, piece: int, written: Callable[[int, memoryview, int, list[int]], None]) -> None:
         """In a thread."""
@@ -159,6 +171,11 @@ class OriginWork:
             trouble = error
             self._post(lambda: self._not_read(piece, trouble))
             return
+        except Exception as error:
+            # Nobody foresaw it: the lane must end with it, or it would wait for this piece for ever.
+            unforeseen = error
+            self._post(lambda: _raise(unforeseen))
+            return
 
         def done() -> None:
             self._active.discard(piece)
@@ -175,6 +192,10 @@ class OriginWork:
         if isinstance(error, StoreError) or getattr(error, "final", False):
             self.failed = str(error)
             return
-        self._cursor = 0
+        self._look_again()
         pause = getattr(error, "retry_after", None)
         self._paused_until = time.monotonic() + (PAUSE_AFTER_FAILURE_S if pause is None else pause)
+
+
+def _raise(error: Exception) -> None:
+    raise error
