@@ -15,7 +15,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shlex
 import time
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from mindie_deploy.errors import MindieDeployError
 from mindie_deploy.plain import plain
 from mindie_deploy.weights.exchange import CONTROLLER, agent_archive
 from mindie_deploy.weights.members import cargo_of, exchange_of, joined, source_of
-from mindie_deploy.weights.progress import progress_line
+from mindie_deploy.weights.progress import progress_line, read_status, status_command
 from mindie_deploy.weights.run_secrets import new_certificate, new_secret
 from mindie_deploy.weights.source import SourceKind
 from mindie_deploy.weights.summary import summarise
@@ -200,14 +199,7 @@ class ActionModule(ActionBase):
 
     def _status(self, path):
         """Returns (status, seconds since it was written); ({}, 0.0) before there is any."""
-        name = shlex.quote(path)
-        command = f"cat {name} && echo && echo $(( $(date +%s) - $(stat -c %Y {name}) ))"
-        lines = self._low_level_execute_command(command).get("stdout", "").strip().splitlines()
-        try:
-            status, age = json.loads(lines[0]), float(lines[-1])
-        except (ValueError, IndexError):
-            return {}, 0.0
-        return (status, age) if isinstance(status, dict) else ({}, 0.0)
+        return read_status(self._low_level_execute_command(status_command(path)).get("stdout", ""))
 
 
 def local_status(path):

@@ -8,7 +8,6 @@ Arguments: `job` (the registered result of the started task), `status_file` (whe
 from __future__ import annotations
 
 import json
-import shlex
 import time
 
 from ansible.errors import AnsibleConnectionFailure
@@ -16,7 +15,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from mindie_deploy.plain import plain
-from mindie_deploy.weights.progress import progress_line
+from mindie_deploy.weights.progress import progress_line, read_status, status_command
 
 display = Display()
 # The job writes at least once a second; longer silence than this means that it was killed or hangs on a dead disk.
@@ -82,11 +81,4 @@ class ActionModule(ActionBase):
 
     def _status(self, path):
         """Returns (progress, seconds since it was written); ({}, 0.0) before there is any."""
-        name = shlex.quote(path)
-        command = f"cat {name} && echo && echo $(( $(date +%s) - $(stat -c %Y {name}) ))"
-        lines = self._low_level_execute_command(command).get("stdout", "").strip().splitlines()
-        try:
-            status, age = json.loads(lines[0]), float(lines[-1])
-        except (ValueError, IndexError):
-            return {}, 0.0
-        return (status, age) if isinstance(status, dict) else ({}, 0.0)
+        return read_status(self._low_level_execute_command(status_command(path)).get("stdout", ""))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,6 +32,22 @@ def progress_line(host: str, doing: str, status: Mapping[str, Any], elapsed_s: f
         "rate": rate,
         "slowest": slowest(status),
     }
+
+
+def status_command(path: str) -> str:
+    """Returns a shell command that prints what a job wrote last, and how many seconds ago by the host's clock."""
+    name = shlex.quote(path)
+    return f"cat {name} && echo && echo $(( $(date +%s) - $(stat -c %Y {name}) ))"
+
+
+def read_status(text: str) -> tuple[dict[str, Any], float]:
+    """Reads what that command printed; ({}, 0.0) before the job wrote anything, and for anything else."""
+    lines = text.strip().splitlines()
+    try:
+        status, age = json.loads(lines[0]), float(lines[-1])
+    except (ValueError, IndexError, RecursionError):
+        return {}, 0.0
+    return (status, age) if isinstance(status, dict) else ({}, 0.0)
 
 
 def _message(doing: str, status: Mapping[str, Any], done: int, total: int, rate: int) -> str:
