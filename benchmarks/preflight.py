@@ -7,9 +7,9 @@
 The floor is one ssh a host, all hosts at once, each running the very commands and file reads of one collection from one
 script. Everything shares one machine here, the simulated hosts too, so read the ratios and not the seconds.
 
-A light host is an address of one simulated host whose npu-smi, hccn_tool, docker and lspci are shell scripts: they
-print what the true programs of that host answered to the same words, so that what is measured is `check` and not the
-simulator. Brings simulated clusters of its own up and takes them down again.
+A light host is an address of one simulated host whose npu-smi, hccn_tool, docker and lspci are a small program (needs a
+C compiler): it prints what the true programs of that host answered to the same words, so that what is measured is
+`check` and not the simulator. Brings simulated clusters of its own up and takes them down again.
 """
 
 from __future__ import annotations
@@ -45,15 +45,6 @@ RECORD = """#!/bin/sh
 answer="{light}/answers/{name}/$(printf '%s ' "$@" | tr / % | cut -b1-200)"
 {true} "$@" >"$answer.part" && mv "$answer.part" "$answer" && cat "$answer"
 """
-REPLAY = """#!/bin/sh
-words="$* "
-case $words in */*) words=$(printf '%s' "$words" | tr / %);; esac
-[ ${{#words}} -le 200 ] || words=$(printf %.200s "$words")
-here=${{SSH_CONNECTION% *}}
-answer="{light}/answers/{name}/${{here##* }}/$words"
-[ -f "$answer" ] || answer="{light}/answers/{name}/$words"
-exec cat "$answer"
-"""
 
 
 class Cluster:
@@ -64,13 +55,14 @@ class Cluster:
         self.hosts = hosts
         self.inventory = work / "inventory"
 
-    def run(self, *arguments: str, text: str | None = None) -> str:
+    def run(self, *arguments: str, given: bytes | None = None) -> str:
         """A subcommand of cluster.py; returns what it printed."""
         words = [sys.executable, str(CLUSTER), arguments[0], f"--work={self.work}", *arguments[1:]]
-        done = subprocess.run(words, cwd=ROOT, input=text, capture_output=True, text=True, check=False)
+        done = subprocess.run(words, cwd=ROOT, input=given, capture_output=True, check=False)
         if done.returncode != 0:
-            raise SystemExit(f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-        return done.stdout
+            output = (done.stdout + done.stderr).decode(errors="replace")
+            raise SystemExit(f"{' '.join(words)} ended with {done.returncode}:\n{output}")
+        return done.stdout.decode()
 
     def shell(self, host: str, text: str) -> str:
         """A shell script on a host."""
@@ -149,7 +141,7 @@ def light_hosts(up: Cluster, count: int) -> Path:
     up.shell("host1", f"mkdir -p {LIGHT}/answers")
     for name, true in PROGRAMS.items():
         up.shell("host1", f"mkdir -p {LIGHT}/answers/{name}")
-        put(up, name, RECORD.format(light=LIGHT, name=name, true=true))
+        put(up, name, RECORD.format(light=LIGHT, name=name, true=true).encode())
     command("check", "-i", str(up.inventory_with("recording", {**WITHOUT_REACH, **places})))
     document = yaml.safe_load((up.inventory / "hosts.yml").read_text())["all"]["children"]["mindie"]
     prefix, _, _ = document["hosts"]["host1"]["ansible_host"].rpartition(".")
@@ -162,8 +154,11 @@ def light_hosts(up: Cluster, count: int) -> Path:
             "for npu in 0 1 2 3 4 5 6 7; do "
             f'words="-i $npu -ip -g "; sed "{rename}" "./$words" >"{address}/$words"; done',
         )
+    replay = up.work / "replay"
+    source = Path(__file__).with_name("replay.c")
+    subprocess.run(["cc", "-O2", "-static", f'-DLIGHT="{LIGHT}"', str(source), "-o", str(replay)], check=True)
     for name in PROGRAMS:
-        put(up, name, REPLAY.format(light=LIGHT, name=name))
+        put(up, name, replay.read_bytes())
     known = (up.work / "ssh" / "known_hosts").read_text()
     key = known.split(maxsplit=1)[1]
     (up.work / "ssh" / "known_light_hosts").write_text(f"{','.join(names.values())} {key}")
@@ -176,10 +171,18 @@ def light_hosts(up: Cluster, count: int) -> Path:
     return up.inventory_with("light", {**WITHOUT_REACH, **places, **sizes}, group)
 
 
-def put(up: Cluster, name: str, text: str) -> None:
+def put(up: Cluster, name: str, content: bytes) -> None:
     """Puts one of the light programs in its place; those without a setting come first in the PATH."""
     place = f"{LIGHT}/{name}" if name in ("npu-smi", "hccn_tool") else f"/usr/local/sbin/{name}"
-    up.run("exec", "host1", "--", "sh", "-c", f"cat >{place} && chmod 755 {place}", text=text)
+    up.run(
+        "exec",
+        "host1",
+        "--",
+        "sh",
+        "-c",
+        f"cat >{place}.new && chmod 755 {place}.new && mv {place}.new {place}",
+        given=content,
+    )
 
 
 def rails(work: Path) -> None:

@@ -36,8 +36,10 @@ def script(settings: Settings) -> str:
     for item in wanted["items"]:  # type: ignore[attr-defined]
         if "command" in item:
             words = [str(word) for word in item["command"]]
-            if words[0] == "hccn_tool":
-                words[0] = "/usr/local/Ascend/driver/tools/hccn_tool"
+            words[0] = {
+                "hccn_tool": settings.hccn_tool_path or "/usr/local/Ascend/driver/tools/hccn_tool",
+                "npu-smi": settings.npu_smi_path or "npu-smi",
+            }.get(words[0], words[0])
             lines.append(shlex.join(words))
         elif "file" in item:
             paths = item["file"] if isinstance(item["file"], list) else [item["file"]]

@@ -39,9 +39,7 @@ class Child(object):
         err_read, err_write = os.pipe()
         sys.stdout.flush()
         sys.stderr.flush()
-        self.pid = os.fork()
-        if self.pid == 0:
-            run_in_child(action, out_write, err_write)
+        self.pid = started(action, out_write, err_write)
         os.close(out_write)
         os.close(err_write)
         self.streams = {out_read: [], err_read: []}
@@ -139,6 +137,49 @@ class Child(object):
             self.shut(descriptor)
 
 
+class Program(object):
+    """An action that turns the child into a program."""
+
+    def __init__(self, path, words, environment):
+        self.path = path
+        self.words = words
+        self.environment = environment
+
+    def __call__(self):
+        os.execve(self.path, self.words, self.environment)
+
+    def spawn(self, out_write, err_write):
+        """Starts the program without a copy of us, which costs more than most programs do; the directory stays ours.
+
+        Returns the number of the process. Raises OSError, and NotImplementedError where the C library is too old.
+        """
+        return os.posix_spawn(
+            self.path,
+            self.words,
+            self.environment,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
+                (os.POSIX_SPAWN_DUP2, out_write, 1),
+                (os.POSIX_SPAWN_DUP2, err_write, 2),
+            ],
+            setsid=True,
+            setsigdef=RESET_SIGNALS,
+        )
+
+
+def started(action, out_write, err_write):
+    """Starts a child with its own session, no input and output into the pipes; returns the number of the process."""
+    if isinstance(action, Program) and hasattr(os, "posix_spawn") and os.getcwd() == "/":  # Python 3.8
+        try:
+            return action.spawn(out_write, err_write)
+        except (OSError, NotImplementedError):
+            pass  # the copy of us can say why not
+    pid = os.fork()
+    if pid == 0:
+        run_in_child(action, out_write, err_write)
+    return pid
+
+
 def run_in_child(action, out_write, err_write):
     """Becomes the child: own session, no input, output into the pipes, no signal left ignored."""
     status = 127
@@ -156,15 +197,6 @@ def run_in_child(action, out_write, err_write):
         os.write(2, ("%s: %s" % (type(problem).__name__, problem)).encode("utf-8", "backslashreplace"))
     finally:
         os._exit(status)
-
-
-def executing(path, words, environment):
-    """Returns an action that turns the child into a program."""
-
-    def action():
-        os.execve(path, words, environment)
-
-    return action
 
 
 def answering(function, *arguments):

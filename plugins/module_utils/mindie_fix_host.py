@@ -11,7 +11,7 @@ import random
 import re
 import time
 
-from ansible.module_utils.mindie_child import Child, executing, wait_for
+from ansible.module_utils.mindie_child import Child, Program, wait_for
 from ansible.module_utils.mindie_read import decoded, locate, search_path
 
 LABEL = "mindie-deploy.deployment"
@@ -35,7 +35,7 @@ def command(words, limit, environment=None):
     variables = dict(os.environ, LC_ALL="C", PATH=os.pathsep.join(search_path()))
     for name, value in (environment or {}).items():
         variables.setdefault(name, value)
-    child = Child(executing(path, words, variables), limit, OUTPUT_LIMIT)
+    child = Child(Program(path, words, variables), limit, OUTPUT_LIMIT)
     try:
         while not child.finished(time.monotonic()):
             wait_for([child], 0.05)

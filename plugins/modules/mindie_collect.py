@@ -96,7 +96,7 @@ import signal
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.mindie_child import ENDING_GRACE, Child, answering, executing, wait_for
+from ansible.module_utils.mindie_child import ENDING_GRACE, Child, Program, answering, wait_for
 from ansible.module_utils.mindie_read import (
     OUTPUT_LIMIT,
     READER_LIMIT,
@@ -224,7 +224,7 @@ class Collection(object):
             for name, value in (item.get("environment") or {}).items():
                 environment.setdefault(name, filled(str(value), self.texts))
             timeout = min(float(item.get("timeout") or COMMAND_TIMEOUT), remaining)
-            task.child = Child(executing(path, words, environment), timeout, OUTPUT_LIMIT)
+            task.child = Child(Program(path, words, environment), timeout, OUTPUT_LIMIT)
             if task.exclusive is not None:
                 self.held.add(task.exclusive)
         task.attempts += 1
@@ -357,6 +357,7 @@ def main():
         },
         supports_check_mode=True,
     )
+    os.chdir("/")  # no command may hold, or hang on, the directory that we were started in
     arguments = module.params
     problem = problem_of(arguments["items"])
     if problem:

@@ -33,7 +33,12 @@ def run(module_name: str, /, *, check: bool = False, **arguments: Any) -> dict[s
     module = load(module_name)
     out = io.StringIO()
     values = {**arguments, "_ansible_check_mode": check, "_ansible_diff": True}
-    with patch_module_args(values), contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+    with (
+        patch_module_args(values),
+        contextlib.redirect_stdout(out),
+        contextlib.chdir("."),  # a module may leave the directory
+        contextlib.suppress(SystemExit),
+    ):
         module.main()
     result: dict[str, Any] = json.loads(out.getvalue())
     return result
