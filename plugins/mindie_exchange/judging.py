@@ -104,11 +104,12 @@ class Judge:
         at = 0
         release = functools.partial(self._buffers.give_back, view)
         wanted = [segment.file in self.unproven for segment in segments]
+        crc = self._ledger.crcs[piece] if len(segments) == 1 else None
         last = max((index for index, want in enumerate(wanted) if want), default=None)
         for index, segment in enumerate(segments):
             if wanted[index]:
                 part = view[at : at + segment.length]
-                self._prover.offer(segment.file, segment.offset, part, release if index == last else None)
+                self._prover.offer(segment.file, segment.offset, part, release if index == last else None, crc)
             at += segment.length
         if last is None:
             release()

@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Proves files while they arrive: one thread computes the sha256 of every file right behind its pieces."""
+"""Proves files while they arrive: one thread computes the sha256 of every file right behind its pieces, and the crc32
+of its parts that is kept with a proof."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import queue
 import threading
 import zlib
 from typing import Any, Callable, Iterator
 
 from mindie_exchange.layout import Segment
+from mindie_exchange.plan import File
 from mindie_exchange.share import Share
-from mindie_exchange.store import BLOCK, Store
+from mindie_exchange.store import BLOCK, Store, trouble
+from mindie_exchange.sums import NAME, Sums, note_sums
 
 # So many pieces may wait in memory to be hashed; beyond that they are read back from the page cache.
 MOST_WAITING = 8
@@ -23,6 +27,12 @@ class _State:
     def __init__(self) -> None:
         self.at = 0
         self.digest = hashlib.sha256()
+        self.sums = Sums()
+
+    def take(self, view: memoryview, crc: int | None = None) -> None:
+        self.digest.update(view)
+        self.sums.take(view, crc)
+        self.at += len(view)
 
 
 class Prover(threading.Thread):
@@ -39,8 +49,9 @@ class Prover(threading.Thread):
         self._share, self._store, self._have, self._tell = share, store, have, tell
         self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue()
         self._states: dict[int, _State] = {}
-        # files that have their sha256 and not yet their name
-        self._right: set[int] = set()
+        # files that have their sha256 and not yet their name, with the crc32 of their parts
+        self._right: dict[int, list[int]] = {}
+        self._sums_path = os.path.join(share.plan.place.incoming, "%s.%d" % (NAME, share.number))
         self.naming = threading.Lock()
         self._positions = {
             file: {segment.offset: (piece, segment) for piece, segment in rows}
@@ -51,12 +62,22 @@ class Prover(threading.Thread):
     def busy(self) -> bool:
         return self._queue.qsize() >= MOST_WAITING
 
-    def offer(self, file: int, offset: int, view: memoryview | None, release: Callable[[], None] | None) -> None:
-        """Says that a range of the file is written; `view` holds its bytes until release() is called."""
+    def offer(
+        self,
+        file: int,
+        offset: int,
+        view: memoryview | None,
+        release: Callable[[], None] | None,
+        crc: int | None = None,
+    ) -> None:
+        """Says that a range of the file is written; `view` holds its bytes until release() is called.
+
+        `crc`: their crc32, where it is known.
+        """
 
         def go_on() -> None:
             try:
-                self._go_on(file, offset, view)
+                self._go_on(file, offset, view, crc)
             except Exception as error:
                 self._tell("failed", file, error)
             finally:
@@ -72,7 +93,7 @@ class Prover(threading.Thread):
 
     def _forget(self, file: int) -> None:
         self._states.pop(file, None)
-        self._right.discard(file)
+        self._right.pop(file, None)
 
     def stop(self) -> None:
         self._queue.put(None)
@@ -86,25 +107,24 @@ class Prover(threading.Thread):
             if self._right and (self._queue.empty() or len(self._right) >= MOST_UNNAMED):
                 self._give_names()
 
-    def _go_on(self, file: int, offset: int, view: memoryview | None) -> None:
+    def _go_on(self, file: int, offset: int, view: memoryview | None, crc: int | None) -> None:
         if self._store.ready(file) or file in self._right:
             return
         state = self._states.setdefault(file, _State())
         if view is not None and offset == state.at:
-            state.digest.update(view)
-            state.at += len(view)
+            state.take(view, crc)
         one = self._share.plan.files[file]
         while state.at < one.size:
             piece, segment = self._positions[file][state.at]
             if not self._have[piece]:
                 return
-            self._read(segment, state.digest.update)
-            state.at += segment.length
+            for block in blocks_of(self._store, segment):
+                state.take(block)
         if not self._is_whole(file):
             return
         del self._states[file]
         if state.digest.hexdigest() == one.sha256:
-            self._right.add(file)
+            self._right[file] = state.sums.all()
         else:
             self._tell("wrong", file, self._crcs(file))
 
@@ -115,8 +135,10 @@ class Prover(threading.Thread):
         """Gives the files that are right their names; what broke in the meantime is not named."""
         with self.naming:
             files = [file for file in sorted(self._right) if self._is_whole(file)]
+            rows = [(self._share.plan.files[file], self._right[file]) for file in files]
             self._right.clear()
             try:
+                self._note_sums(rows)
                 self._store.finish(files)
             except Exception as error:
                 self._tell("failed", files[0], error)
@@ -124,9 +146,13 @@ class Prover(threading.Thread):
         for file in files:
             self._tell("proven", file, None)
 
-    def _read(self, segment: Segment, take: Callable[[Any], Any]) -> None:
-        for block in blocks_of(self._store, segment):
-            take(block)
+    def _note_sums(self, rows: list[tuple[File, list[int]]]) -> None:
+        """Before the names: a file that has its name is not read again."""
+        try:
+            if rows:
+                note_sums(self._sums_path, rows)
+        except OSError as error:
+            raise trouble(self._sums_path, error) from None
 
     def _crcs(self, file: int) -> dict[int, int]:
         return {piece: self._crc(piece) for piece, _segment in self._share.pieces_of[file]}
