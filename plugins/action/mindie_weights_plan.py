@@ -14,8 +14,8 @@ from ansible.utils.display import Display
 from mindie_deploy.errors import MindieDeployError
 from mindie_deploy.plain import plain
 from mindie_deploy.weights.plan import size_text
-from mindie_deploy.weights.remembered import SOURCE, asked_for, measured_rate
-from mindie_deploy.weights.scan import ScanError, read_scan
+from mindie_deploy.weights.remembered import SOURCE, asked_for, latest_scan, measured_rate
+from mindie_deploy.weights.scan import ScanError
 from mindie_deploy.weights.source import SourceKind, parse_source
 from mindie_deploy.weights.summary import expectation
 from mindie_deploy.weights.sync import Situation, decide, survey
@@ -55,16 +55,16 @@ class ActionModule(ActionBase):
                 f"mindie_weights_source names the host {source.host!r}, which does not take part",
                 "name a host of the group mindie, and do not leave it out with --limit",
             )
-        scans = {name: scanned(hostvars[name], "weights_read", "weights_seen", name) for name in names}
+        scans = {name: latest_scan(hostvars[name], ("weights_read", "weights_seen"), name) for name in names}
         source_scan = None
         if source.kind is SourceKind.HOST and source.path == scans[source.host].directory:
             source_scan = scans[source.host]
         elif source.kind is SourceKind.HOSTS:
             source_scan = union(scans)
         elif source.kind.on_the_web:
-            source_scan = scanned(task_vars, "weights_hub_seen", "weights_hub_seen", source.label)
+            source_scan = latest_scan(task_vars, ("weights_hub_seen",), source.label)
         elif source.kind is not SourceKind.NOTHING:
-            source_scan = scanned(task_vars, "weights_source_read", "weights_source_seen", source.label)
+            source_scan = latest_scan(task_vars, ("weights_source_read", "weights_source_seen"), source.label)
         return Situation(source, source_scan, scans, bool(arguments.get("accept_changed_source")))
 
     def _planned(self, situation, task_vars):
@@ -110,15 +110,6 @@ def surveyed(situation, everything):
         "hosts": {name: list(names) for name, names in found.hosts.items()},
         "reads": not found.nothing_to_read,
     }
-
-
-def scanned(variables, newer, older, name):
-    """Returns the latest scan that was registered."""
-    for key in (newer, older):
-        value = plain(variables.get(key) or {})
-        if "files" in value:
-            return read_scan(value)
-    raise ScanError(f"{name} was not looked at: {value.get('msg') or 'no scan was registered'}")
 
 
 def kept(manifest, settings):

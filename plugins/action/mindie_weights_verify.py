@@ -12,7 +12,7 @@ from ansible.utils.display import Display
 
 from mindie_deploy.errors import MindieDeployError
 from mindie_deploy.plain import plain
-from mindie_deploy.weights.scan import ScanError, read_scan
+from mindie_deploy.weights.remembered import latest_scan
 from mindie_deploy.weights.source import parse_source
 from mindie_deploy.weights.verify import verify
 from mindie_deploy.weights.verify_text import verdict, verify_text
@@ -34,19 +34,11 @@ class ActionModule(ActionBase):
         names = [host["name"] for host in plain(task_vars["mindie_hosts"]) if host["name"] in playing]
         try:
             source = parse_source(str(arguments.get("source") or ""))
-            scans = {name: scanned(name, task_vars["hostvars"][name]) for name in names}
+            hostvars = task_vars["hostvars"]
+            scans = {name: latest_scan(hostvars[name], ("weights_read", "weights_seen"), name) for name in names}
             report = verify(scans, source, arguments["mode"])
         except MindieDeployError as error:
             return {**result, "failed": True, "msg": str(error)}
         display.display(verify_text(report))
         outcome = {"changed": False, "failed": bool(report.blocking), "msg": verdict(report)}
         return {**result, **outcome, "report": report.to_dict()}
-
-
-def scanned(name, variables):
-    """Returns the latest scan of a host. Raises ScanError."""
-    for key in ("weights_read", "weights_seen"):
-        value = plain(variables.get(key) or {})
-        if "files" in value:
-            return read_scan(value)
-    raise ScanError(f"{name} was not looked at: {value.get('msg') or 'no scan was registered'}")

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from mindie_deploy.weights.scan import Scan
+from mindie_deploy.plain import plain
+from mindie_deploy.weights.scan import Scan, ScanError, read_scan
 
 # In a manifest that is kept on a host: the source and revision, as the settings named them, that it was made from.
 SOURCE = "source"
@@ -46,6 +47,19 @@ def measured_rate(results: Iterable[Mapping[str, Any]]) -> int | None:
     rates = [manifest.get(RATE) for manifest in kept if isinstance(manifest, Mapping)]
     known = [rate for rate in rates if isinstance(rate, int) and not isinstance(rate, bool) and rate > 0]
     return min(known, default=None)
+
+
+def latest_scan(variables: Mapping[str, Any], keys: Iterable[str], name: str) -> Scan:
+    """Returns the first scan that was registered under one of the keys, the newest first.
+
+    `name` is whose it is, as messages name it. Raises ScanError when there is none, or when it cannot be read.
+    """
+    value: Mapping[str, Any] = {}
+    for key in keys:
+        value = plain(variables.get(key) or {})
+        if "files" in value:
+            return read_scan(value)
+    raise ScanError(f"{name} was not looked at: {value.get('msg') or 'no scan was registered'}")
 
 
 def scan_result(scan: Scan) -> dict[str, Any]:
