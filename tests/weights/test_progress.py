@@ -18,7 +18,11 @@ MOVING = {
     "bytes": 1369 * GB,
     "bytes_done": 342 * GB,
     "rate": 2 * GB,
-    "peers": {"host2": {"rate_in": 900}, "host3": {"rate_in": 100}, "host4": {"rate_in": 1000}},
+    "peers": {
+        "host2": {"rate_in": 900 * 10**6, "received": 90 * GB},
+        "host3": {"rate_in": 41 * 10**6, "received": 5 * GB},
+        "host4": {"rate_in": 1000 * 10**6, "received": 100 * GB},
+    },
     "unreached": {},
     "source_trouble": "",
 }
@@ -32,7 +36,7 @@ def message(**changes: Any) -> str:
 
 def test_a_line_says_how_far_how_fast_and_when() -> None:
     line = progress_line("host1", DOING, MOVING, 12.34)
-    assert line["message"] == "bringing the weights: 24 % of 1.37 TB, 2 GB/s, 8 min to go"
+    assert line["message"] == "bringing the weights: 24 % of 1.37 TB, 2 GB/s, 8 min to go; slowest: host3 at 41 MB/s"
     assert line["slowest"] == "host3"
     assert {key: line[key] for key in ("host", "state", "elapsed_s", "bytes", "bytes_done", "rate")} == {
         "host": "host1",
@@ -45,10 +49,12 @@ def test_a_line_says_how_far_how_fast_and_when() -> None:
 
 
 def test_what_hinders_is_told() -> None:
-    assert message(unreached={"host3": "refused", "host2": ""}).endswith("; not connected: host2, host3")
+    assert message(unreached={"host3": "refused", "host2": ""}).endswith(
+        "; not connected: host2, host3; slowest: host3 at 41 MB/s"
+    )
     many = message(unreached={f"host{n}": "" for n in range(1, 9)})
     assert "host3" in many and "host4" not in many
-    assert message(source_trouble="the hub says 429").endswith("; the hub says 429")
+    assert message(peers={}, source_trouble="the hub says 429").endswith("; the hub says 429")
     assert "another transfer" in message(state="waiting")
 
 
@@ -58,29 +64,37 @@ def test_who_has_everything_says_who_still_needs_it() -> None:
         == f"{DOING}: everything is here; still needed by host3, host4"
     )
     assert message(state="serving", waits_for=[]) == f"{DOING}: done"
-    assert message(state="done", bytes_done=1369 * GB, rate=0) == f"{DOING}: 100 % of 1.37 TB, 0 bytes/s"
+    assert message(state="done", bytes_done=1369 * GB, rate=0, peers={}) == f"{DOING}: 100 % of 1.37 TB, 0 bytes/s"
 
 
 def test_no_end_is_foretold_without_a_rate() -> None:
     assert "to go" not in message(rate=0)
     assert "to go" not in message(bytes_done=1369 * GB)
-    assert message(bytes=0, bytes_done=0, rate=0) == f"{DOING}: 0 % of 0 bytes, 0 bytes/s"
+    assert message(bytes=0, bytes_done=0, rate=0, peers={}) == f"{DOING}: 0 % of 0 bytes, 0 bytes/s"
+
+
+def peers(**rows: tuple[Any, Any]) -> dict[str, Any]:
+    return {name: {"rate_in": rate, "received": received} for name, (rate, received) in rows.items()}
 
 
 @pytest.mark.parametrize(
-    ("peers", "name"),
+    ("heard", "name", "rate"),
     [
-        ({}, ""),
-        ({"host2": {"rate_in": 1}}, ""),
-        ({"host2": {"rate_in": 0}, "host3": {"rate_in": 0}}, ""),
-        ({"host2": {"rate_in": 5}, "host3": {"rate_in": 0}}, "host3"),
-        ({"host2": {"rate_in": 5}, "host3": {"rate_in": "much"}}, "host3"),
-        ({"host2": {"rate_in": 5}, "host3": "x"}, "host2"),
-        ("x", ""),
+        ({}, "", 0),
+        ("x", "", 0),
+        (peers(host2=(1, 1)), "", 0),
+        (peers(host2=(0, 0), host3=(0, 0)), "", 0),
+        (peers(host2=(90, 900), host3=(60, 600), host4=(100, 1000)), "", 0),
+        (peers(host2=(90, 900), host3=(40, 400), host4=(100, 1000)), "host3", 40),
+        (peers(host2=(90, 900), host3=(0, 400), host4=(100, 1000)), "host3", 0),
+        (peers(host2=(90, 900), host3=(0, 900), host4=(100, 1000)), "", 0),
+        (peers(host2=(90, 400), host3=(0, 900), host4=(100, 1000)), "", 0),
+        (peers(host2=(5, 50), host3=("much", "more")), "host3", 0),
+        ({**peers(host2=(5, 50), host3=(5, 50)), "host4": "x"}, "", 0),
     ],
 )
-def test_the_slowest_is_named_where_there_is_a_choice(peers: Any, name: str) -> None:
-    assert slowest({"peers": peers}) == name
+def test_one_that_is_clearly_behind_is_named(heard: Any, name: str, rate: int) -> None:
+    assert slowest({"peers": heard}) == (name, rate)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import statistics
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ SHOWN = 3
 LONGEST_NAME = 60
 # Of what a host says in bytes.
 LARGEST = 1 << 60
+# Whose rate is below this part of what the others usually reach is behind them; rates of a second vary less than that.
+BEHIND = 0.5
 
 
 def progress_line(host: str, doing: str, status: Mapping[str, Any], elapsed_s: float) -> dict[str, Any]:
@@ -30,7 +33,7 @@ def progress_line(host: str, doing: str, status: Mapping[str, Any], elapsed_s: f
         "bytes": total,
         "bytes_done": done,
         "rate": rate,
-        "slowest": slowest(status),
+        "slowest": slowest(status)[0],
     }
 
 
@@ -67,16 +70,42 @@ def _message(doing: str, status: Mapping[str, Any], done: int, total: int, rate:
     trouble = status.get("source_trouble")
     if isinstance(trouble, str) and trouble:
         message += f"; {trouble[:300]}"
+    behind, its_rate = slowest(status)
+    if behind:
+        message += f"; {slowest_text(behind, its_rate)}"
     return message
 
 
-def slowest(status: Mapping[str, Any]) -> str:
-    """Returns the member that the host hears least from at the moment, "" with fewer than two to compare."""
-    peers = status.get("peers")
-    if not isinstance(peers, Mapping) or len(peers) < 2:
+def straggler(rates: Mapping[str, float]) -> str:
+    """Returns whose rate is clearly below the others' median, "" where nobody's is. One that stands still counts."""
+    if len(rates) < 2:
         return ""
-    rates = {str(name): number(row.get("rate_in")) for name, row in peers.items() if isinstance(row, Mapping)}
-    return min(rates, key=lambda name: (rates[name], name))[:LONGEST_NAME] if rates and max(rates.values()) else ""
+    name = min(rates, key=lambda one: (rates[one], one))
+    usual = statistics.median(rate for other, rate in rates.items() if other != name)
+    return name if rates[name] < BEHIND * usual else ""
+
+
+def slowest_text(name: str, rate: float) -> str:
+    """Returns how lines for people name who is behind, in bytes a second."""
+    return f"slowest: {name} at {size_text(int(rate))}/s"
+
+
+def slowest(status: Mapping[str, Any]) -> tuple[str, int]:
+    """Returns the member that a host hears clearly less from than from the others, and its bytes a second; ("", 0)
+    where there is none.
+
+    Members give one another about equal parts of what arrives, so that a slow one is behind in the last second and
+    altogether; one that had less to give for a while is behind in one of the two only.
+    """
+    peers = status.get("peers")
+    if not isinstance(peers, Mapping):
+        return "", 0
+    rows = {str(name): row for name, row in peers.items() if isinstance(row, Mapping)}
+    now = {name: number(row.get("rate_in")) for name, row in rows.items()}
+    name = straggler(now)
+    if not name or straggler({one: number(row.get("received")) for one, row in rows.items()}) != name:
+        return "", 0
+    return name[:LONGEST_NAME], now[name]
 
 
 def number(value: object) -> int:

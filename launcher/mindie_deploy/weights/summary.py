@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mindie_deploy.weights.plan import size_text
-from mindie_deploy.weights.progress import duration_text, number
+from mindie_deploy.weights.progress import duration_text, number, slowest_text, straggler
 
 # In a shorter exchange the best second says nothing about a link.
 SHORTEST_JUDGED_S = 10.0
@@ -21,7 +21,8 @@ class Summary:
 
     `brought` is what came to all hosts together, `sent_again` what was sent more than once. `ratio`: the time taken
     over the time that the slowest part would have needed at its own best second; None when the exchange was too short
-    to tell. `slowest` is that part.
+    to tell. `slowest` is that part. `behind` is the host that took clearly longer for its bytes than the others, ""
+    where there is none, and `behind_rate` its bytes a second.
     """
 
     hosts: int
@@ -31,6 +32,8 @@ class Summary:
     rate: int
     ratio: float | None
     slowest: str
+    behind: str = ""
+    behind_rate: int = 0
 
     def to_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -46,6 +49,8 @@ class Summary:
             told += f"; {size_text(self.sent_again)} came twice"
         if self.ratio is not None:
             told += f"; {self.ratio:.2f} x the time that {self.slowest} needs at best"
+        if self.behind:
+            told += f"; {slowest_text(self.behind, self.behind_rate)}"
         return told
 
 
@@ -70,14 +75,22 @@ def summarise(statuses: Mapping[str, Mapping[str, Any]]) -> Summary | None:
             best[f"what {name} sends"] = sent / peak
     slowest = max(best, key=lambda part: best[part]) if best else ""
     judged = slowest and seconds >= SHORTEST_JUDGED_S and best[slowest] > 0
+    # In a short one the looks at the hosts last as long as their bytes; who needed little says nothing of its link.
+    most = max(needed[name] for name in receivers)
+    rates = {
+        name: needed[name] / max(_seconds(statuses[name]), 0.001) for name in receivers if 2 * needed[name] >= most
+    }
+    behind = straggler(rates) if seconds >= SHORTEST_JUDGED_S else ""
     return Summary(
         hosts=len(receivers),
         brought=sum(needed[name] for name in receivers),
         sent_again=sum(number(status.get("again")) for status in statuses.values()),
         seconds=round(seconds, 1),
-        rate=int(max(needed[name] for name in receivers) / max(seconds, 0.001)),
+        rate=int(most / max(seconds, 0.001)),
         ratio=round(max(1.0, seconds / best[slowest]), 3) if judged else None,
         slowest=slowest,
+        behind=behind,
+        behind_rate=int(rates[behind]) if behind else 0,
     )
 
 
