@@ -9,13 +9,14 @@ import errno
 import os
 import select
 import socket
-import ssl
-import subprocess
-import tempfile
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mindie_exchange import wire
 from mindie_exchange.plan import Member, Plan
+
+if TYPE_CHECKING:
+    import ssl
+    import subprocess
 
 CONNECT_S = 3.0
 FIRST_PAUSE_S = 0.3
@@ -96,6 +97,8 @@ class Callers:
 
     def _run(self, other: Member) -> socket.socket:
         """Starts the command; what it reads and writes is the connection."""
+        import subprocess  # seldom needed, and a part of the start-up
+
         ours, theirs = socket.socketpair()
         try:
             number = theirs.fileno()
@@ -174,6 +177,9 @@ def tls_contexts(plan: Plan) -> Tls | None:
     """
     if not plan.tls:
         return None
+    import ssl  # here and not above: both are a good part of the start-up
+    import tempfile
+
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as chain:
         chain.write(plan.tls["key"] + "\n" + plan.tls["certificate"] + "\n")
         chain.flush()

@@ -7,7 +7,6 @@ import contextlib
 import errno
 import os
 import socket
-import ssl
 from collections import deque
 from typing import Any, Callable, NamedTuple
 
@@ -115,7 +114,16 @@ class Connection:
         # pieces of which something was sent and that the other side has not answered yet
         self.unanswered: set[int] = set()
         self._tls_block = b""
-        self._tls = isinstance(sock, ssl.SSLSocket)
+        self._tls = type(sock) is not socket.socket
+        # What is raised where a socket that blocks would wait.
+        self._waits_to_read: tuple[type[OSError], ...] = (BlockingIOError,)
+        self._waits_to_write: tuple[type[OSError], ...] = (BlockingIOError,)
+        if self._tls:
+            import ssl  # here and not above: it is a good part of the start-up
+
+            self._waits_to_read += (ssl.SSLWantReadError,)
+            self._waits_to_write += (ssl.SSLWantWriteError,)
+        self._waits = self._waits_to_read + self._waits_to_write
         self._tls_shaking = self._tls
         # The caller speaks first.
         self._tls_wants_write = self.caller
@@ -180,7 +188,7 @@ class Connection:
             while self._silent:
                 if not self.sock.recv(65536):
                     return True
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        except self._waits:
             return False
         except OSError:
             return True
@@ -207,7 +215,7 @@ class Connection:
         while budget > 0 or (self._tls and self.sock.pending()):
             try:
                 count = self.sock.recv_into(self._view[self._got : self._got + max(SMALLEST_FRAME, budget)])
-            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            except self._waits:
                 return
             except OSError as error:
                 raise ClosedError(error.strerror or str(error)) from None
@@ -316,7 +324,7 @@ class Connection:
                 self._begin_frame(outgoing)
                 return 0
             return None
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        except self._waits:
             return None
         except OSError as error:
             if error.errno == errno.EINTR:
@@ -372,9 +380,9 @@ class Connection:
         self._tls_wants_write = False
         try:
             self.sock.do_handshake()
-        except ssl.SSLWantReadError:
+        except self._waits_to_read:
             return False
-        except ssl.SSLWantWriteError:
+        except self._waits_to_write:
             self._tls_wants_write = True
             return False
         except (OSError, ValueError) as error:

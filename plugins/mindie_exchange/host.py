@@ -8,7 +8,6 @@ import ctypes
 import errno
 import fcntl
 import os
-import platform
 import resource
 import signal
 import time
@@ -44,7 +43,7 @@ def lower_priority() -> None:
     """Lets everything else on the host go first: a deployment may be running."""
     with contextlib.suppress(OSError):
         os.nice(10)
-    number = IOPRIO_SET.get(platform.machine())
+    number = IOPRIO_SET.get(os.uname().machine)
     if number is not None:
         ctypes.CDLL(None).syscall(number, 1, 0, IOPRIO_LOWEST_BEST_EFFORT)
 

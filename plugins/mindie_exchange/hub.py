@@ -13,10 +13,11 @@ import threading
 import time
 from typing import Any, Iterator, Mapping
 
-from mindie_exchange.hub_answer import BrokenError, OriginError, body_of, pause_of, strong_tag
+from mindie_exchange.hub_answer import body_of, pause_of, strong_tag
 from mindie_exchange.hub_connection import Connections, drained
 from mindie_exchange.hub_meter import Meter
 from mindie_exchange.hub_url import Address, Proxies, address_of, redirected
+from mindie_exchange.origin_error import BrokenError, OriginError
 
 __all__ = ["HttpOrigin", "OriginError"]
 

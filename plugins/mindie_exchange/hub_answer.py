@@ -9,33 +9,14 @@ from email.message import Message
 from email.utils import parsedate
 from typing import NamedTuple
 
+from mindie_exchange.origin_error import BrokenError, OriginError
+
 CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 RATE_LIMIT_RESETS = re.compile(r"(?:^|[;,\s])t=(\d{1,9})\b")
 LONGEST_PAUSE_S = 300.0
 # A server that gives no ranges sends the file from its beginning. So much is read and thrown away to come to the place
 # that is wanted: enough for the files that hubs do not keep in their large storage (the index, the tokenizer).
 MOST_SKIPPED = 64 * 1024 * 1024
-
-
-class OriginError(Exception):
-    """Bytes that cannot be had. `retry_after`: seconds to wait before another try, if the server named them.
-
-    `final`: another try is useless until somebody changes something.
-    """
-
-    def __init__(self, message: str, retry_after: float | None = None, final: bool = False) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-        self.final = final
-
-
-class BrokenError(Exception):
-    """One request failed in a way that another one may mend."""
-
-    def __init__(self, reason: str, retry_after: float | None = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.retry_after = retry_after
 
 
 class Body(NamedTuple):

@@ -9,8 +9,8 @@ import ssl
 import threading
 from collections import OrderedDict
 
-from mindie_exchange.hub_answer import BrokenError, OriginError
 from mindie_exchange.hub_url import Address, Proxies
+from mindie_exchange.origin_error import BrokenError, OriginError
 
 # A thread talks to the hub, and to one or two CDNs.
 MOST_KEPT = 4

@@ -7,16 +7,17 @@ its own share helps those that are slower, from the end of theirs.
 
 from __future__ import annotations
 
+import functools
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Sequence
 
-from mindie_exchange.hub import HttpOrigin, OriginError
 from mindie_exchange.layout import Piece
 from mindie_exchange.ledger import Ledger
+from mindie_exchange.origin_error import OriginError
 from mindie_exchange.plan import Plan, PlanError
 from mindie_exchange.store import BLOCK, Store, StoreError, crc_of
+from mindie_exchange.threads import Pool
 
 # So many pieces in a row belong to one member: a disk and a server like it better than single ones.
 RUN = 8
@@ -71,6 +72,9 @@ def open_origin(plan: Plan) -> tuple[Any, str, list[int]] | None:
     if spec.get("kind") == "directory" and isinstance(spec.get("path"), str):
         return DirectoryOrigin(spec["path"], sizes), "directory", readers
     if spec.get("kind") == "http":
+        # Here and not above: what HTTP needs is a good part of the start-up, and most runs need none of it.
+        from mindie_exchange.hub import HttpOrigin
+
         return HttpOrigin(dict(spec, sizes=sizes)), "http", readers
     raise PlanError("origin is of the unknown kind %r" % (spec.get("kind"),))
 
@@ -104,7 +108,7 @@ class OriginWork:
             return
         self.source, kind, self._readers = found
         self._at_once = AT_ONCE[kind]
-        self._threads = ThreadPoolExecutor(self._at_once, "origin")
+        self._threads = Pool(self._at_once, "origin")
         self._shares: dict[int, list[int]] = {reader: [] for reader in self._readers}
         for piece in range(len(pieces)):
             self._shares[self._readers[piece // RUN % len(self._readers)]].append(piece)
@@ -126,7 +130,7 @@ class OriginWork:
                 return
             self._active.add(piece)
             self._ledger.expect_from_origin(piece)
-            self._threads.submit(self._read, piece, written)
+            self._threads.submit(functools.partial(self._read, piece, written))
 
     def _free(self, piece: int) -> bool:
         return not self._ledger.have[piece] and not self._ledger.holders[piece] and piece not in self._ledger.pending

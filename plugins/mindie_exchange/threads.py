@@ -5,13 +5,35 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
+import threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable
 
 from mindie_exchange.store import StoreError
 
 THREADS = {"write": 2, "read": 2, "sync": 1}
+
+
+class Pool:
+    """A few threads that take work in its order; they end with the process. (concurrent.futures brings logging and
+    more with it, which costs the start-up of every lane.)"""
+
+    def __init__(self, count: int, name: str) -> None:
+        self._count, self._name = count, name
+        self._work: queue.Queue[Callable[[], None]] = queue.Queue()
+        self._begun = 0
+
+    def submit(self, work: Callable[[], None]) -> None:
+        """Does the work in a thread. It must raise nothing."""
+        self._work.put(work)
+        if self._begun < self._count:
+            self._begun += 1
+            threading.Thread(target=self._run, name="%s_%d" % (self._name, self._begun), daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            self._work.get()()
 
 
 class Threads:
@@ -22,7 +44,7 @@ class Threads:
         os.set_blocking(self.wake, False)
         os.set_blocking(self._waker, False)
         self._events: deque[Callable[[], None]] = deque()
-        self._pools = {name: ThreadPoolExecutor(count, name) for name, count in THREADS.items()}
+        self._pools = {name: Pool(count, name) for name, count in THREADS.items()}
 
     def run(
         self,
