@@ -24,7 +24,7 @@ def summary(**statuses: dict[str, Any]) -> Summary:
 def test_a_host_that_took_much_longer_than_the_others_is_named_with_its_rate() -> None:
     found = summary(host1=member(100), host2=member(110.5), host3=member(2500))
     assert (found.behind, found.behind_rate) == ("host3", 40_000_000)
-    assert found.text == "300 GB to 3 hosts in 42 min, 40 MB/s to each; slowest: host3 at 40 MB/s"
+    assert found.text == "300 GB to 3 hosts in 41 min, 40 MB/s to each; slowest: host3 at 40 MB/s"
 
 
 @pytest.mark.parametrize(

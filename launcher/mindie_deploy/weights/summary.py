@@ -77,9 +77,8 @@ def summarise(statuses: Mapping[str, Mapping[str, Any]]) -> Summary | None:
     judged = slowest and seconds >= SHORTEST_JUDGED_S and best[slowest] > 0
     # In a short one the looks at the hosts last as long as their bytes; who needed little says nothing of its link.
     most = max(needed[name] for name in receivers)
-    rates = {
-        name: needed[name] / max(_seconds(statuses[name]), 0.001) for name in receivers if 2 * needed[name] >= most
-    }
+    times = {name: _seconds(statuses[name]) for name in receivers if 2 * needed[name] >= most}
+    rates = {name: needed[name] / time for name, time in times.items() if time}
     behind = straggler(rates) if seconds >= SHORTEST_JUDGED_S else ""
     return Summary(
         hosts=len(receivers),
