@@ -2,7 +2,8 @@
 """Action mindie_weights_wait: waits for a scan that was started with `async`, and shows its progress.
 
 Arguments: `job` (the registered result of the started task), `status_file` (where the job writes its progress),
-`doing` (a word for messages) and `time_limit` (seconds). Returns the job's own result.
+`lease` (the file that the job was given, too: while it is touched, somebody waits), `doing` (a word for messages) and
+`time_limit` (seconds). Returns the job's own result.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class ActionModule(ActionBase):
                 if state.get("finished") or (state.get("failed") and not state.get("started")):
                     self._ask(job, "cleanup", task_vars)
                     return {**result, **{key: value for key, value in state.items() if key not in OURS}}
-                status, silent = self._status(str(arguments["status_file"]))
+                status, silent = self._status(str(arguments["status_file"]), str(arguments["lease"]))
                 answered = now
             except AnsibleConnectionFailure as error:
                 if now - answered > LOST_AFTER_S:
@@ -79,6 +80,6 @@ class ActionModule(ActionBase):
             task_vars=task_vars,
         )
 
-    def _status(self, path):
+    def _status(self, path, lease):
         """Returns (progress, seconds since it was written); ({}, 0.0) before there is any."""
-        return read_status(self._low_level_execute_command(status_command(path)).get("stdout", ""))
+        return read_status(self._low_level_execute_command(status_command(path, lease)).get("stdout", ""))

@@ -60,6 +60,13 @@ options:
     description: Files read at once; 0 means one for each core, at most 16.
     type: int
     default: 0
+  lease:
+    description:
+      - A file that does not exist yet, as RV(lease) of an earlier look. It is made while files are read, and whoever
+        waits for that touches it. Once touched, a reading whose lease was not touched for five minutes ends itself;
+        what it has read is remembered.
+    type: path
+    default: ""
 author:
   - mindie-deploy
 attributes:
@@ -131,15 +138,21 @@ status_file:
   description: Where the progress of a running scan or transfer of this directory is written.
   returned: always
   type: str
+lease:
+  description: A path for the lease of a reading that follows, another one each time.
+  returned: always
+  type: str
 """
 
 import hashlib
 import json
 import os
 import stat
+import sys
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.mindie_weights_lease import LEASE_S, Lease
 from ansible.module_utils.mindie_weights_model import LARGEST_CONFIGURATION, UnusableError, model_facts, read_text
 from ansible.module_utils.mindie_weights_pieces import Pieces
 from ansible.module_utils.mindie_weights_reading import Reading, read_sample, read_whole
@@ -271,7 +284,7 @@ class Directory(object):
     """One model directory, looked at once."""
 
     def __init__(self, module):
-        self.parameters, self.check_mode = module.params, module.check_mode
+        self.module, self.parameters, self.check_mode = module, module.params, module.check_mode
         self.directory = self.parameters["directory"].rstrip("/") or "/"
         self.real = os.path.realpath(self.directory)
         state, alone = self.parameters["state_directory"], self.parameters["file"]
@@ -372,10 +385,28 @@ class Directory(object):
         self.save()
 
     def carry_out(self, word, jobs, keep):
-        if jobs:
-            reading = Reading(self.status_file, word, self.read_bytes, self.parameters["workers"])
-            keep(reading.run(jobs, keep))
-            self.seconds = time.time() - reading.started
+        if not jobs:
+            return
+        reading = Reading(self.status_file, word, self.read_bytes, self.parameters["workers"])
+        with Lease(self.parameters["lease"]) as lease:
+
+            def report(results):
+                keep(results)
+                if lease.ended():
+                    self.give_up(lease)
+
+            keep(reading.run(jobs, report))
+        self.seconds = time.time() - reading.started
+
+    def give_up(self, lease):
+        """Ends this process at once: its threads would read all files to their end."""
+        words = "nobody has waited for this reading for %d min, so it ended itself; what it has read is remembered"
+        lease.__exit__()
+        try:
+            self.module.fail_json(msg=words % (LEASE_S // 60))
+        except SystemExit:
+            sys.stdout.flush()
+            os._exit(1)
 
     def broken(self):
         """Returns where files are not what they should be: what a sample saw, or what two proofs tell together."""
@@ -440,6 +471,7 @@ class Directory(object):
             "manifest": self.manifest,
             "manifest_path": self.manifest_path,
             "status_file": self.status_file,
+            "lease": "%s.%s.lease" % (self.status_file, os.urandom(8).hex()),
         }
 
 
@@ -473,6 +505,7 @@ def main():
             "pieces": {"type": "int", "default": 0},
             "seed": {"type": "str", "default": ""},
             "workers": {"type": "int", "default": 0},
+            "lease": {"type": "path", "default": ""},
         },
         supports_check_mode=True,
     )

@@ -37,10 +37,14 @@ def progress_line(host: str, doing: str, status: Mapping[str, Any], elapsed_s: f
     }
 
 
-def status_command(path: str) -> str:
-    """Returns a shell command that prints what a job wrote last, and how many seconds ago by the host's clock."""
+def status_command(path: str, lease: str = "") -> str:
+    """Returns a shell command that prints what a job wrote last, and how many seconds ago by the host's clock.
+
+    With a `lease` it says that somebody waits for the job, too; the job makes that file.
+    """
     name = shlex.quote(path)
-    return f"cat {name} && echo && echo $(( $(date +%s) - $(stat -c %Y {name}) ))"
+    touch = f"touch -c {shlex.quote(lease)}; " if lease else ""
+    return f"{touch}cat {name} && echo && echo $(( $(date +%s) - $(stat -c %Y {name}) ))"
 
 
 def read_status(text: str) -> tuple[dict[str, Any], float]:
