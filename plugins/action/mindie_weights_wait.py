@@ -9,6 +9,7 @@ Arguments: `job` (the registered result of the started task), `status_file` (whe
 from __future__ import annotations
 
 import json
+import os
 import time
 
 from ansible.errors import AnsibleConnectionFailure
@@ -43,7 +44,11 @@ class ActionModule(ActionBase):
         doing = str(arguments["doing"])
         started = answered = time.monotonic()
         shown, pause = 0.0, 0.3
+        run = os.getppid()
         while True:
+            if os.getppid() != run:
+                # This worker outlives a run that is killed; what it waits for would, too, as long as it is waited for.
+                return {**result, "failed": True, "msg": f"{host}: the run that waited for {doing} has ended"}
             now = time.monotonic()
             try:
                 state = self._ask(job, "status", task_vars)
