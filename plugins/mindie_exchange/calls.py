@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     import subprocess
 
 CONNECT_S = 3.0
-FIRST_PAUSE_S = 0.3
+FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 2.0
+# So often it is looked whether a call was answered.
+ANSWER_S = 0.02
 # What the agent says to a lane.
 CONNECTION, END = b"c", b"e"
 
@@ -34,11 +36,15 @@ class Attempt(NamedTuple):
 
 class Callers:
     """Calls the members that we must call: of two members the earlier in the plan calls, unless only one of the two
-    can (`dials`). A member that TCP does not reach is called by its command, when it has one."""
+    can (`dials`). A member that TCP does not reach is called by its command, when it has one.
+
+    The later one knocks once, when it starts: the earlier one may have called in vain before and be in a long pause.
+    """
 
     def __init__(self, plan: Plan, lane: int) -> None:
         self._plan, self._lane = plan, lane
         self._next: dict[int, float] = {m: 0.0 for m in range(len(plan.members)) if self._we_call(m)}
+        self._knocks = {m for m in range(len(plan.members)) if self._we_knock(m)}
         self._pauses: dict[int, float] = {}
         self._attempts: dict[int, Attempt] = {}
         self._why: dict[int, str] = {}
@@ -52,6 +58,21 @@ class Callers:
         mine, theirs = self._plan.members[me].dials, self._plan.members[other].dials
         return me < other if mine == theirs else mine
 
+    def _we_knock(self, other: int) -> bool:
+        members, me = self._plan.members, self._plan.me
+        return other < me and not members[me].dials and not members[other].dials and not members[other].command
+
+    def is_knock(self, member: int, caller: bool) -> bool:
+        """Whether a connection to a member, with us as its caller or not, was made by the one that only knocks."""
+        return (member in self._next) is not caller
+
+    def next_due(self, now: float, connected: set[int]) -> float:
+        """Returns when due() may have something to do."""
+        if self._attempts:
+            return now + ANSWER_S
+        times = [when for member, when in self._next.items() if member not in connected]
+        return min(times, default=now + LONGEST_PAUSE_S)
+
     def due(self, now: float, connected: set[int]) -> list[tuple[int, socket.socket]]:
         """Returns connections that are there now, by member; begins calls that are due.
 
@@ -60,6 +81,11 @@ class Callers:
         self._children = [child for child in self._children if child.poll() is None]
         ready: list[tuple[int, socket.socket]] = []
         for member, attempt in list(self._attempts.items()):
+            if member in connected:
+                # It knocked in the meantime.
+                del self._attempts[member]
+                attempt.sock.close()
+                continue
             writable = is_writable(attempt.sock)
             if not writable and now - attempt.since < CONNECT_S:
                 continue
@@ -70,6 +96,10 @@ class Callers:
                 self._failed(member, os.strerror(reason), now)
             else:
                 self._greet(ready, member, attempt.sock, now)
+        while self._knocks:
+            member = self._knocks.pop()
+            if member not in connected:
+                self._call(ready, member, now)
         for member, when in self._next.items():
             if when <= now and member not in connected and member not in self._attempts:
                 # A call that got through is not repeated before it has had time to be answered.
@@ -124,6 +154,8 @@ class Callers:
 
     def _failed(self, member: int, why: str, now: float) -> None:
         self._why[member] = why
+        if member not in self._next:
+            return
         if self._plan.members[member].command:
             # The two ways are tried by turns until one of them works.
             self._by_command ^= {member}

@@ -57,7 +57,7 @@ class Lane(Handler):
         self.buffers = Buffers(plan.piece_size, 2 * THREADS["write"] + THREADS["read"])
         found = Found(share, self.store)
         self.ledger = Ledger(plan.me, found.have, found.crcs, share.seeders)
-        self.links = Links(share, self.selector, self, self._ended)
+        self.links = Links(share, self.selector, self, self._ended, self.now)
         self.keeping = Keeping(share, self.store, self.threads, self.now)
         self.judge = Judge(
             share, self.store, self.ledger, self.links, self.threads, self.buffers, found.unproven,
@@ -104,7 +104,7 @@ class Lane(Handler):
         self.judge.begin()
         next_tick = self.now
         while not (self._finished() and self.may_end):
-            pause = max(0.0, min(next_tick - time.monotonic(), self._limit_pause()))
+            pause = max(0.0, min(min(next_tick, self.links.calls_due) - time.monotonic(), self._limit_pause()))
             for key, mask in self.selector.select(pause):
                 self.now = time.monotonic()
                 if key.data == "channel":
@@ -118,6 +118,8 @@ class Lane(Handler):
             if self.now >= next_tick:
                 next_tick = self.now + TICK_S
                 self._tick()
+            elif self.now >= self.links.calls_due:
+                self.links.call(self.now)
             self.links.interests()
         self._flush()
         if self.sending.unreadable:
@@ -345,7 +347,8 @@ class Lane(Handler):
         self.done.discard(member)
         # What it has is worth waiting for before a seeder is asked.
         self.last_progress = self.now
-        self._go_on(member)
+        for other in list(self.ledger.peers) if self._heard_all() else [member]:
+            self._go_on(other)
 
     def _go_on(self, member: int) -> None:
         """Gives to a member and asks of it as much as the windows allow."""

@@ -16,12 +16,15 @@ HANDSHAKE_S = 10.0
 # A member that says nothing for so long is gone; each says "alive" once a second.
 SILENT_S = 10.0
 ALIVE_EVERY_S = 1.0
+# A member that knocks at its start does not replace a connection that is not older than this: it is ours to it.
+YOUNG_S = 3.0
 # Who has not shown yet that it knows the secret; the oldest goes when there are more.
 MOST_STRANGERS = 256
 
 
 class Links:
-    """`members`: the open connections by member. `ended(connection)` is called for each open one that ends."""
+    """`members`: the open connections by member. `calls_due`: when call() may have something to do before the next
+    tick(). `ended(connection)` is called for each open one that ends."""
 
     def __init__(
         self,
@@ -29,6 +32,7 @@ class Links:
         selector: selectors.BaseSelector,
         handler: Handler,
         ended: Callable[[Connection], None],
+        now: float,
     ) -> None:
         plan = share.plan
         self._share, self._selector, self._handler, self._ended = share, selector, handler, ended
@@ -39,6 +43,8 @@ class Links:
         self._callers = calls.Callers(plan, share.number)
         self._strangers: dict[Connection, None] = {}
         self.members: dict[int, Connection] = {}
+        self._since: dict[int, float] = {}
+        self.calls_due = now
         # by member, bytes received from it and sent to it, over all connections
         self.traffic: dict[int, list[int]] = {}
 
@@ -65,14 +71,20 @@ class Links:
         self._selector.register(connection, selectors.EVENT_READ | selectors.EVENT_WRITE, connection)
 
     def opened(self, connection: Connection, now: float) -> None:
-        """The other side has shown that it knows the secret. A new connection replaces an old one."""
+        """The other side has shown that it knows the secret. A new connection replaces an old one.
+
+        Raises ClosedError when it is not needed.
+        """
         member = connection.member
         assert member is not None
         before = self.members.get(member)
         if before is not None:
+            if self._callers.is_knock(member, connection.caller) and now - self._since[member] < YOUNG_S:
+                raise ClosedError("there is a connection to it already")
             self.drop(before, "it called again", now)
         self._strangers.pop(connection, None)
         self.members[member] = connection
+        self._since[member] = now
         self._callers.reached(member)
 
     def drop(self, connection: Connection, why: str, now: float) -> None:
@@ -86,7 +98,9 @@ class Links:
             del self.members[connection.member]
             self._ended(connection)
         # A stranger may say that it is anybody.
-        if connection.member is not None and (connection.open or connection.caller):
+        known = connection.member is not None and (connection.open or connection.caller)
+        if known and connection.member not in self.members:
+            assert connection.member is not None
             self._callers.lost(connection.member, why, now)
 
     def moved(self, connection: Connection, received: int, sent: int) -> None:
@@ -116,11 +130,17 @@ class Links:
             if error.piece is not None:
                 self._handler.unsent(error.piece)
 
-    def tick(self, now: float) -> None:
-        """Makes calls that are due, ends what is silent, and shows that we are alive."""
+    def call(self, now: float) -> None:
+        """Makes calls that are due, and says in `calls_due` when others may be."""
         busy = set(self.members) | {one.member for one in self._strangers if one.caller and one.member is not None}
         for member, sock in self._callers.due(now, busy):
             self.add(sock, member, now)
+            busy.add(member)
+        self.calls_due = self._callers.next_due(now, busy)
+
+    def tick(self, now: float) -> None:
+        """Makes calls that are due, ends what is silent, and shows that we are alive."""
+        self.call(now)
         for connection in list(self._strangers):
             if now - connection.began > HANDSHAKE_S:
                 self.drop(connection, "it did not finish its greeting within %d s" % HANDSHAKE_S, now)

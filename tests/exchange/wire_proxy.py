@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from tests.exchange.swarm import Swarm
 
 Change = Callable[[bytes], bytes]
+NOBODY = 1  # a port where nobody listens
 
 
 class Wire(threading.Thread):
@@ -91,6 +92,8 @@ def wired(swarm: Swarm, *ways: tuple[int, int]) -> Iterator[list[Wire]]:
         target = swarm[called]
         found.append(Wire(target.address, (target.address, target.port)))
         swarm.routes[(caller, called)] = found[-1].address
+        # The later one would knock past the wire.
+        swarm.routes[(called, caller)] = (target.address, NOBODY)
         found[-1].start()
     try:
         yield found
