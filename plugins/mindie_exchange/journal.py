@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What has arrived, on disk beside the partial files, so that a killed run goes on where it was.
 
-A line for every range: name, offset, length, crc32, or "lost" in its place when the bytes turned out to be broken. A
-line "#synced N" says that what the first N bytes of this journal tell is on the disk and not only in the page cache;
-after a restart of the host everything else is read and compared before it is believed. A line that was cut off does
-not count.
+A line for every range: name, offset, length, crc32, or "lost" in its place when the bytes turned out to be broken; no
+range that has some of them counts any more then. A line "#synced N" says that what the first N bytes of this journal
+tell is on the disk and not only in the page cache; after a restart of the host everything else is read and compared
+before it is believed. A line that was cut off does not count.
 """
 
 from __future__ import annotations
@@ -118,7 +118,12 @@ def _read_one(path: str, found: dict[str, dict[tuple[int, int], Range]]) -> None
         # A later line about the same range stands for a later writing.
         ranges.pop((offset, length), None)
         ends.pop((name, offset, length), None)
-        if crc is not None:
+        if crc is None:
+            # Pieces may have been of another size when they came.
+            for one in [one for one in ranges.values() if _overlaps(one, offset, length)]:
+                del ranges[(one.offset, one.length)]
+                ends.pop((name, one.offset, one.length), None)
+        else:
             ranges[(offset, length)] = Range(offset, length, crc, False, bool(boot) and boot == now)
             ends[(name, offset, length)] = position
     for (name, offset, length), end in ends.items():
@@ -135,6 +140,10 @@ def _row(numbers: list[str]) -> tuple[int, int, int | None] | None:
     if not length or not (crc == LOST or re.match("[0-9a-f]{8}$", crc)):
         return None
     return offset, length, None if crc == LOST else int(crc, 16)
+
+
+def _overlaps(one: Range, offset: int, length: int) -> bool:
+    return one.offset < offset + length and offset < one.offset + one.length
 
 
 def merge(folder: str, known: dict[str, list[Range]], keep: Iterable[str]) -> None:

@@ -90,6 +90,16 @@ def test_a_later_writing_counts_and_a_loss_too(tmp_path: Path) -> None:
     assert found[10].synced
 
 
+def test_a_loss_takes_what_came_in_other_pieces_with_it(tmp_path: Path) -> None:
+    """A range that is lost in part must not count as a whole after a kill."""
+    note(tmp_path, ("a", 0, 100, 1), ("a", 100, 100, 2), ("b", 0, 100, 3), file=".pieces")
+    one = Journal(str(tmp_path / ".pieces.0"))
+    one.note([("a", 20, 10, 4)])
+    one.note_lost([("a", 20, 10)])
+    one.close()
+    assert read(tmp_path) == {"a": [(100, 100, 2)], "b": [(0, 100, 3)]}
+
+
 def test_a_sync_covers_only_what_was_noted_before_it_began(tmp_path: Path) -> None:
     one = Journal(str(tmp_path / ".pieces.0"))
     one.note([("a", 0, 10, 1)])
