@@ -69,8 +69,7 @@ class Pieces(object):
     @property
     def contents(self):
         if self._contents is None:
-            lines = whole_lines(os.path.dirname(self.path), [os.path.basename(self.path)])
-            self._contents = dict(pair for pair in map(_content, lines) if pair is not None)
+            self._contents = read_sums(os.path.dirname(self.path), [os.path.basename(self.path)])
         return self._contents
 
     def of(self, sha256, size):
@@ -83,13 +82,21 @@ class Pieces(object):
         self.contents[sha256] = sums
         self.changed = True
 
-    def save(self, keep):
-        """Writes what belongs to a content of `keep` (sha256s), when that is not what is written. Raises OSError."""
-        kept = {sha256: sums for sha256, sums in self.contents.items() if sha256 in keep}
+    def save(self, keep=None):
+        """Writes what belongs to a content of `keep` (sha256s; None: all), when that is not what is written.
+
+        Raises OSError.
+        """
+        kept = {sha256: sums for sha256, sums in self.contents.items() if keep is None or sha256 in keep}
         if not self.changed and len(kept) == len(self.contents):
             return
         self._contents, self.changed = kept, False
         write_text(self.path, "".join(_line(sha256, sums) for sha256, sums in sorted(kept.items())), 0o600)
+
+
+def read_sums(directory, names):
+    """Returns {sha256: PieceSums} of files in the directory. A damaged file or line counts as none."""
+    return dict(pair for pair in map(_content, whole_lines(directory, names)) if pair is not None)
 
 
 def _line(sha256, one):

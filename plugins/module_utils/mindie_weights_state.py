@@ -14,6 +14,10 @@ import tempfile
 LARGEST = 256 * 1024 * 1024  # bytes of a file of ours; a larger one is not ours
 
 
+class WeightsError(Exception):
+    """Ends a module; something to tell the operator without a traceback."""
+
+
 def state_paths(state_directory, directory):
     """Returns the paths of (proof, manifest, progress) for a model directory."""
     base = _base(state_directory, directory)
@@ -76,9 +80,10 @@ def read_json(path):
     return value if isinstance(value, dict) else None
 
 
-# What the exchange keeps in the incoming directory; see plugins/mindie_exchange/journal.py and agent.py.
-JOURNAL, PROVEN = ".pieces", ".proven"
-LOST = "lost"  # in a journal: the range does not count any more
+# What the exchange keeps in the incoming directory; see plugins/mindie_exchange/journal.py, agent.py and sums.py.
+JOURNAL, PROVEN, SUMS = ".pieces", ".proven", ".sums"
+PARTIAL = ".partial"  # behind the name of a file on its way
+LOST = "lost"  # in a journal: what of other ranges is in this one does not count any more
 
 
 def is_journal(name):
@@ -86,8 +91,14 @@ def is_journal(name):
     return name == JOURNAL or name.startswith(JOURNAL + ".")
 
 
-def arrived_bytes(incoming):
-    """Returns {name: bytes} of what has arrived of partial files, as the journals of the exchange tell."""
+def is_sums(name):
+    """Whether a file of the incoming directory has the checksums of pieces; there is one for every lane."""
+    return name.startswith(SUMS + ".")
+
+
+def arrived_ranges(incoming):
+    """Returns {name: [(begin, end), ...]} of what has arrived of partial files, as the journals of the exchange tell:
+    in order, and joined where ranges meet."""
     ranges = {}
     try:
         names = sorted(name for name in os.listdir(incoming) if is_journal(name) and name != JOURNAL + ".new")
@@ -96,22 +107,30 @@ def arrived_bytes(incoming):
     for line in whole_lines(incoming, names):
         parts = line.split("\t")
         if len(parts) == 4 and parts[1].isdigit() and parts[2].isdigit():
-            row = (int(parts[1]), int(parts[2]))
+            begin, end = int(parts[1]), int(parts[1]) + int(parts[2])
             known = ranges.setdefault(parts[0], set())
             if parts[3] == LOST:
-                known.discard(row)
+                known.difference_update([one for one in known if one[0] < end and begin < one[1]])
             else:
-                known.add(row)
-    sizes = {}
-    for name, rows in ranges.items():
-        if not os.path.isfile(os.path.join(incoming, name + ".partial")):
-            continue
-        end = total = 0
-        for offset, length in sorted(rows):
-            total += max(0, offset + length - max(end, offset))
-            end = max(end, offset + length)
-        sizes[name] = total
-    return sizes
+                known.add((begin, end))
+    return {
+        name: _joined(rows) for name, rows in ranges.items() if os.path.isfile(os.path.join(incoming, name + PARTIAL))
+    }
+
+
+def _joined(rows):
+    joined = []
+    for begin, end in sorted(rows):
+        if joined and begin <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((begin, end))
+    return joined
+
+
+def arrived_bytes(incoming):
+    """Returns {name: bytes} of what has arrived of partial files."""
+    return {name: sum(end - begin for begin, end in rows) for name, rows in arrived_ranges(incoming).items()}
 
 
 def read_proven(incoming):

@@ -96,80 +96,32 @@ incoming:
   type: str
 """
 
-import errno
-import fcntl
-import hashlib
 import os
-import re
 import shutil
 import stat
-import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.mindie_mounts import MountsError, running_mounts
+from ansible.module_utils.mindie_weights_incoming import Incoming, flush_directory
+from ansible.module_utils.mindie_weights_pieces import PIECE, Pieces, PieceSums, read_sums
+from ansible.module_utils.mindie_weights_reading import ReadingError, read_whole
+from ansible.module_utils.mindie_weights_reuse import reuse
 from ansible.module_utils.mindie_weights_state import (
-    PROVEN,
+    WeightsError,
     arrived_bytes,
     identity,
     incoming_directory,
-    is_journal,
+    is_sums,
+    pieces_path,
     read_json,
     read_proven,
     state_paths,
     write_json,
 )
+from ansible.module_utils.mindie_weights_wanted import LAST, read_manifest
 
 FILE_MODE = 0o640
-LOCK_PATIENCE_S = 5.0
-BLOCK = 4 * 1024 * 1024
 DIRECTORY_MODE = 0o750
-SHA256 = re.compile(r"[0-9a-f]{64}\Z")
-MOST_FILES = 20000
-LARGEST_FILE = 1 << 50
-# These tell a reader that the shards are there, so they come last.
-LAST = ("model.safetensors.index.json", "config.json")
-
-
-def flush_directory(path):
-    """Makes renames in the directory survive a power cut."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def read_manifest(value):
-    """Returns {name: (size, sha256)} in the order of publishing. Raises PlaceError for what must not be believed."""
-    rows = value.get("files")
-    if not isinstance(rows, list) or not rows or len(rows) > MOST_FILES:
-        raise PlaceError("the manifest has no files, or too many")
-    files, folders = {}, set()
-    for row in rows:
-        row = row if isinstance(row, dict) else {}
-        name, size, digest = row.get("name"), row.get("size"), row.get("sha256")
-        parts = name.split("/") if isinstance(name, str) else []
-        if not parts or "\\" in name or not name.isprintable() or any(p in ("", "..") or p[0] == "." for p in parts):
-            raise PlaceError("the manifest names the file %r, which leads elsewhere or is hidden" % (name,))
-        if name in files:
-            raise PlaceError("the manifest names %r twice" % name)
-        if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= LARGEST_FILE:
-            raise PlaceError("the manifest gives %r the size %r" % (name, size))
-        if not isinstance(digest, str) or not SHA256.match(digest):
-            raise PlaceError("the manifest gives %r the sha256 %r" % (name, digest))
-        files[name] = (size, digest)
-        folders.update("/".join(parts[:depth]) for depth in range(1, len(parts)))
-    if folders & set(files):
-        raise PlaceError("the manifest names %r as a file and as a directory" % sorted(folders & set(files))[0])
-    weight = {name: index for index, name in enumerate(LAST, 2)}
-    return {
-        name: files[name]
-        for name in sorted(files, key=lambda n: (weight.get(n, 0 if n.endswith(".safetensors") else 1), n))
-    }
-
-
-class PlaceError(Exception):
-    """Ends the run; something to tell the operator without a traceback."""
 
 
 class Proof(object):
@@ -205,149 +157,129 @@ class Placing(object):
         self.host = parameters["host"] or os.uname().nodename
         self.directory = parameters["directory"].rstrip("/")
         self.files = read_manifest(parameters["manifest"])
-        self.proof_path, self.manifest_path, _status_file = state_paths(parameters["state_directory"], self.directory)
+        state = parameters["state_directory"]
+        self.proof_path, self.manifest_path, self.status_file = state_paths(state, self.directory)
+        self.pieces = Pieces(pieces_path(state, self.directory))
+        self.final = os.path.realpath(self.directory)
+        self.incoming = Incoming(incoming_directory(self.final), self.directory, self.host)
         self.placed = []
-        self.held = []
         self.look()
 
     def look(self):
         """Finds out what is there."""
-        self.final = os.path.realpath(self.directory)
         if os.path.exists(self.final) and not os.path.isdir(self.final):
-            raise PlaceError("%s on %s is not a directory" % (self.directory, self.host))
-        self.incoming = incoming_directory(self.final)
+            raise WeightsError("%s on %s is not a directory" % (self.directory, self.host))
         self.proof = Proof(self.proof_path)
-        self.proof.files.update(read_proven(self.incoming))
+        self.proof.files.update(read_proven(self.incoming.path))
         self.lacking = [n for n in self.files if self.proof.of(os.path.join(self.final, n)) != self.files[n][1]]
-        self.missing = [n for n in self.lacking if self.proof.of(os.path.join(self.incoming, n)) != self.files[n][1]]
-
-    def partial(self, name):
-        return os.path.join(self.incoming, name + ".partial")
+        self.missing = [n for n in self.lacking if self.proof.of(self.incoming.ready(n)) != self.files[n][1]]
 
     def reserved(self, name):
         """Bytes of the disk that a missing file has already."""
         try:
-            info = os.lstat(self.partial(name))
+            info = os.lstat(self.incoming.partial(name))
         except OSError:
             return 0
         return min(self.files[name][0], info.st_blocks * 512) if stat.S_ISREG(info.st_mode) else 0
 
     def check_disk(self):
-        """Raises PlaceError when what is missing does not fit."""
+        """Raises WeightsError when what is missing does not fit.
+
+        A broken file stays until its successor is whole, so that it counts as one that is not there.
+        """
         needed = sum(self.files[name][0] - self.reserved(name) for name in self.missing)
-        path = self.incoming
+        path = self.incoming.path
         while not os.path.isdir(path) and path != "/":
             path = os.path.dirname(path)
         usage = os.statvfs(path)
         free = usage.f_bavail * usage.f_frsize
         if needed > free:
-            raise PlaceError(
+            raise WeightsError(
                 "the disk of %s on %s has %d bytes free and the weights need %d more; nothing was copied"
                 % (path, self.host, free, needed)
             )
 
     def check_targets(self):
-        """Raises PlaceError when something that is no file stands where a file must go, before anything moves."""
+        """Raises WeightsError when something that is no file stands where a file must go, before anything moves."""
         for name in self.lacking:
             target = os.path.join(self.final, name)
             if os.path.isdir(target):
-                raise PlaceError("%s on %s is a directory where a file should be" % (target, self.host))
+                raise WeightsError("%s on %s is a directory where a file should be" % (target, self.host))
             folder = os.path.dirname(target)
             while folder != self.final:
                 if os.path.lexists(folder) and not os.path.isdir(folder):
-                    raise PlaceError("%s on %s is a file where a directory should be" % (folder, self.host))
+                    raise WeightsError("%s on %s is a file where a directory should be" % (folder, self.host))
                 folder = os.path.dirname(folder)
 
-    def take(self):
-        """Takes the hidden directory for this run, however long; the kernel lets go of it when this process ends."""
-        os.makedirs(os.path.dirname(self.incoming), mode=0o755, exist_ok=True)
-        until = time.monotonic() + LOCK_PATIENCE_S
-        while True:
-            if not os.path.isdir(self.incoming):
-                os.makedirs(self.incoming, mode=0o700, exist_ok=True)
-            self.held.append(os.open(self.incoming, os.O_RDONLY | os.O_DIRECTORY))
-            while not self.locked():
-                if time.monotonic() > until:
-                    raise PlaceError("another transfer into %s is running on %s" % (self.directory, self.host))
-                time.sleep(0.1)
-            if self.holds_incoming():
-                return
-            # The run that we waited for has published it, or removed it.
-            self.release()
-
-    def holds_incoming(self):
-        """Whether what is locked is still the hidden directory."""
-        try:
-            return os.path.samestat(os.fstat(self.held[0]), os.stat(self.incoming))
-        except FileNotFoundError:
-            return False
-
-    def locked(self):
-        try:
-            fcntl.flock(self.held[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EAGAIN, errno.EACCES):
-                return False
-            if error.errno not in (errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP):
-                raise
-            # NFS locks no directories; the lock of the deployment keeps our own runs apart.
-        return True
-
-    def release(self):
-        while self.held:
-            os.close(self.held.pop())
-
     def prepare(self):
-        """Removes what does not belong to this manifest; a whole file whose proof is lost is proven again."""
-        keep = {os.path.join(self.incoming, name) for name in os.listdir(self.incoming) if is_note(name)}
+        """Removes what does not belong to this manifest; a whole file whose proof is lost is proven again.
+
+        What is good of broken files is taken over.
+        """
+        keep = self.incoming.notes()
         for name in self.lacking:
-            ready, partial = os.path.join(self.incoming, name), self.partial(name)
+            ready, partial = self.incoming.ready(name), self.incoming.partial(name)
             if name in self.missing and os.path.isfile(ready):
                 os.rename(ready, partial)
             if os.path.isfile(partial) and os.path.getsize(partial) > self.files[name][0]:
                 os.unlink(partial)
             keep.add(partial if name in self.missing else ready)
-        self.clear(keep)
+        self.incoming.clear(keep)
         self.proof.save()
+        reuse(self.final, self.incoming, self.broken(), self.status_file)
 
-    def clear(self, keep):
-        """Removes everything else from the hidden directory, and follows no link."""
-        for folder, folders, names in os.walk(self.incoming, topdown=False):
-            for name in names:
-                path = os.path.join(folder, name)
-                if path not in keep or os.path.islink(path):
-                    os.unlink(path)
-            for name in folders:
-                path = os.path.join(folder, name)
-                if os.path.islink(path):
-                    os.unlink(path)
-                elif not os.listdir(path):
-                    # Of another manifest; it would be published with the others, or be where a file must come.
-                    os.rmdir(path)
+    def broken(self):
+        """Returns the missing files that stand there with other bytes, as far as pieces of them are remembered:
+        {name: (PieceSums of what it must be, PieceSums of what it is or None)}."""
+        found = {}
+        for name in self.missing:
+            path = os.path.join(self.final, name)
+            size, digest = self.files[name]
+            wanted = self.pieces.of(digest, size)
+            if wanted is not None and os.path.isfile(path):
+                found[name] = (wanted, self.pieces.of(self.proof.of(path), os.stat(path).st_size))
+        return found
 
     def prove(self):
         """Reads what has its name and no proof: its agent was killed between giving the one and noting the other."""
         for name in self.missing:
-            path = os.path.join(self.incoming, name)
-            if os.path.isfile(path) and not os.path.islink(path):
-                before = identity(os.stat(path))
-                if sha256_of(path) == self.files[name][1] and identity(os.stat(path)) == before:
-                    self.proof.record(path, self.files[name][1])
-        self.missing = [n for n in self.missing if self.proof.of(os.path.join(self.incoming, n)) != self.files[n][1]]
+            path, digest = self.incoming.ready(name), self.files[name][1]
+            if not os.path.isfile(path) or os.path.islink(path):
+                continue
+            try:
+                found, sums, key = read_whole(path, lambda _count: None, False)
+            except ReadingError:
+                continue  # somebody writes to it: it did not arrive
+            if found == digest:
+                self.proof.files[key] = digest
+                self.pieces.add(digest, sums)
+        self.missing = [n for n in self.missing if self.proof.of(self.incoming.ready(n)) != self.files[n][1]]
+
+    def remember_pieces(self):
+        """Keeps the checksums that the exchange left of the files that get their place now, with what is remembered."""
+        folder = self.incoming.path
+        left = read_sums(folder, [name for name in os.listdir(folder) if is_sums(name)])
+        for name in self.lacking:
+            size, digest = self.files[name]
+            sums = left.get(digest) if size else PieceSums(0, PIECE, [])
+            if sums is not None and sums.size == size and self.pieces.of(digest, size) is None:
+                self.pieces.add(digest, sums)
+        self.pieces.save()
 
     def publish(self):
         """Gives the proven files their place."""
+        self.remember_pieces()
         self.proof.save()
         if not self.lacking:
-            shutil.rmtree(self.incoming)
+            shutil.rmtree(self.incoming.path)
             return
-        self.clear({os.path.join(self.incoming, name) for name in self.lacking})
-        for folder, _folders, _names in os.walk(self.incoming, topdown=False):
+        self.incoming.clear({self.incoming.ready(name) for name in self.lacking})
+        for folder, _folders, _names in os.walk(self.incoming.path, topdown=False):
             self.give_folder(folder)
             flush_directory(folder)
         parent = os.path.dirname(self.final)
         if not os.path.isdir(self.final) or not os.listdir(self.final):
-            os.rename(self.incoming, self.final)
+            os.rename(self.incoming.path, self.final)
             flush_directory(parent)
             return
         folders = set()
@@ -358,13 +290,13 @@ class Placing(object):
             if name in LAST:
                 for one in folders:
                     flush_directory(one)
-            os.rename(os.path.join(self.incoming, name), target)
+            os.rename(self.incoming.ready(name), target)
             self.proof.record(target, self.files[name][1])
             folders.add(folder)
         for one in folders:
             flush_directory(one)
         self.proof.save()
-        shutil.rmtree(self.incoming)
+        shutil.rmtree(self.incoming.path)
 
     def make_folder(self, folder):
         """Makes a directory, and those above it that are missing, as the container needs them."""
@@ -387,7 +319,7 @@ class Placing(object):
         return True
 
     def result(self, changed):
-        arrived = arrived_bytes(self.incoming)
+        arrived = arrived_bytes(self.incoming.path)
         return {
             "changed": changed,
             "placed": sorted(self.placed),
@@ -395,22 +327,8 @@ class Placing(object):
                 {"name": name, "size": self.files[name][0], "have": arrived.get(name, 0)}
                 for name in sorted(self.missing)
             ],
-            "incoming": self.incoming,
+            "incoming": self.incoming.path,
         }
-
-
-def sha256_of(path):
-    digest = hashlib.sha256()
-    block = memoryview(bytearray(BLOCK))
-    with open(path, "rb", buffering=0) as handle:
-        for count in iter(lambda: handle.readinto(block), 0):
-            digest.update(block[:count])
-    return digest.hexdigest()
-
-
-def is_note(name):
-    """Whether a file of the hidden directory is what the exchange keeps about the others."""
-    return name == PROVEN or is_journal(name)
 
 
 def would(placing):
@@ -437,20 +355,20 @@ def run(module):
     if module.check_mode:
         placing.check_disk()
         return would(placing)
-    if not placing.lacking and not os.path.isdir(placing.incoming):
+    if not placing.lacking and not os.path.isdir(placing.incoming.path):
         return placing.result(placing.remember_manifest() if state == "published" else False)
     if state == "prepared":
         placing.check_disk()
         refuse_in_use(placing, len(placing.lacking))
     try:
-        placing.take()
+        placing.incoming.take()
         placing.look()
         if state == "prepared":
             placing.prepare()
             return placing.result(False)
         return publish(placing)
     finally:
-        placing.release()
+        placing.incoming.release()
 
 
 def clear(placing, check_mode):
@@ -458,13 +376,13 @@ def clear(placing, check_mode):
     names = placing.parameters["names"]
     for name in names:
         if name in placing.files or any(part in ("", ".", "..") for part in name.split("/")):
-            raise PlaceError("%r belongs to the model or leads elsewhere; it is not removed" % name)
+            raise WeightsError("%r belongs to the model or leads elsewhere; it is not removed" % name)
     paths = [os.path.join(placing.final, name) for name in names]
     there = [path for path in paths if os.path.lexists(path) and (os.path.islink(path) or os.path.isfile(path))]
     for path in there:
         folder = os.path.realpath(os.path.dirname(path))
         if folder != placing.final and not folder.startswith(placing.final + "/"):
-            raise PlaceError("%s leads out of %s; it is not removed" % (path, placing.final))
+            raise WeightsError("%s leads out of %s; it is not removed" % (path, placing.final))
     result = placing.result(bool(there))
     result["diff"] = {
         "before_header": placing.directory,
@@ -482,17 +400,17 @@ def clear(placing, check_mode):
 
 
 def refuse_in_use(placing, changes):
-    """Raises PlaceError when a running container has the directory mounted: its files must not change under it."""
+    """Raises WeightsError when a running container has the directory mounted: its files must not change under it."""
     engine = placing.parameters["engine"]
     if not engine or not os.path.isdir(placing.final):
         return
     try:
         mounts = running_mounts(engine)
     except MountsError as error:
-        raise PlaceError("%s: %s" % (placing.host, error)) from None
+        raise WeightsError("%s: %s" % (placing.host, error)) from None
     for name, source in mounts:
         if os.path.realpath(source) == placing.final:
-            raise PlaceError(
+            raise WeightsError(
                 "%d files would change in %s on %s, which the running container %s has mounted; nothing was changed. "
                 "End that deployment first (mindie-deploy down), or bring the weights to another directory"
                 % (changes, placing.directory, placing.host, name)
@@ -502,7 +420,7 @@ def refuse_in_use(placing, changes):
 def publish(placing):
     placing.prove()
     if placing.missing:
-        raise PlaceError(
+        raise WeightsError(
             "%d files did not arrive on %s, such as %s" % (len(placing.missing), placing.host, placing.missing[0])
         )
     placing.placed = list(placing.lacking)
@@ -527,7 +445,7 @@ def main():
     )
     try:
         module.exit_json(**run(module))
-    except PlaceError as error:
+    except WeightsError as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         where = error.filename or module.params["directory"]
