@@ -10,7 +10,7 @@ import os
 import stat
 import threading
 import zlib
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import Callable, Iterator, Sequence
 
 from mindie_exchange.layout import Segment
@@ -21,6 +21,10 @@ DIRECTORY_MODE = 0o750
 BLOCK = 1024 * 1024
 # When twice as many files are open, those that nobody reads or writes are closed down to so many.
 MOST_IDLE = 128
+# The room for a smaller file is not taken before it is written: it comes in one or two writes, and is one of many.
+ALLOCATED = BLOCK
+# So many small files are synced at once: the filesystem's journal is written once for all that wait for it.
+SYNCING = 8
 KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE of linux/falloc.h
 SYNC_FILE_RANGE_WRITE = 2  # of linux/fs.h
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -103,12 +107,14 @@ class Store:
             return self._take(file, write)
 
     def _take(self, file: int, write: bool) -> Handle:
-        handle = self._handles.get((file, write))
+        # What is open for writing can be read too.
+        key = (file, True) if (file, True) in self._handles else (file, write)
+        handle = self._handles.get(key)
         if handle is None:
             handle = Handle(self._open(file, write))
-            self._handles[(file, write)] = handle
+            self._handles[key] = handle
             self._close_idle()
-        self._handles.move_to_end((file, write))
+        self._handles.move_to_end(key)
         handle.users += 1
         return handle
 
@@ -148,7 +154,7 @@ class Store:
             number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise trouble(path, error) from None
-        if file not in self._allocated:
+        if self.files[file].size >= ALLOCATED and file not in self._allocated:
             try:
                 allocate(number, self.files[file].size)
             except OSError as error:
@@ -210,8 +216,7 @@ class Store:
         for file in files:
             self._with(file, self._make_ready)
         # None of them changes any more, so one commit of the filesystem's journal does for many.
-        for file in files:
-            self._with(file, lambda number, _file: os.fsync(number))
+        self._sync_all(files)
         for file in files:
             with self._lock:
                 try:
@@ -220,6 +225,32 @@ class Store:
                     raise trouble(self.partial(file), error) from None
                 self._ready.add(file)
                 self._forget(file)
+
+    def _sync_all(self, files: Sequence[int]) -> None:
+        """Sees to it that all the files survive a power cut. Raises StoreError."""
+        left = deque(files)
+        troubles: list[Exception] = []
+
+        def sync() -> None:
+            # Each thread takes the next one; after a failure none is begun.
+            while not troubles:
+                try:
+                    file = left.popleft()
+                except IndexError:
+                    return
+                try:
+                    self._with(file, lambda number, _file: os.fsync(number))
+                except Exception as error:
+                    troubles.append(error)
+
+        helpers = [threading.Thread(target=sync, daemon=True) for _ in range(min(SYNCING, len(files) // 4) - 1)]
+        for helper in helpers:
+            helper.start()
+        sync()
+        for helper in helpers:
+            helper.join()
+        if troubles:
+            raise troubles[0]
 
     def _with(self, file: int, work: Callable[[int, int], None]) -> None:
         with self.using(file, write=True) as number:
@@ -230,7 +261,8 @@ class Store:
 
     def _make_ready(self, number: int, file: int) -> None:
         place, unchanged = self.place, -1
-        os.ftruncate(number, self.files[file].size)
+        if os.fstat(number).st_size != self.files[file].size:
+            os.ftruncate(number, self.files[file].size)
         os.fchmod(number, FILE_MODE)
         if (place.owner, place.group) != (None, None) and os.geteuid() == 0:
             owner = unchanged if place.owner is None else place.owner

@@ -176,3 +176,57 @@ def test_the_crc_of_a_piece_and_of_its_parts() -> None:
     assert crc_of([Segment(0, 0, 6)], view) == (zlib.crc32(b"abcdef"), [zlib.crc32(b"abcdef")])
     whole, parts = crc_of([Segment(0, 0, 2), Segment(1, 0, 4)], view)
     assert (whole, parts) == (zlib.crc32(b"abcdef"), [zlib.crc32(b"ab"), zlib.crc32(b"cdef")])
+
+
+def test_many_files_are_on_the_disk_before_one_of_them_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 100
+    store = make(tmp_path, *map(str, range(count)))
+    for file in range(count):
+        fill(store, file)
+    did: list[tuple[str, str]] = []
+    fsync, rename = os.fsync, os.rename
+
+    def sync(number: int) -> None:
+        fsync(number)
+        did.append(("synced", str(Path(f"/proc/self/fd/{number}").readlink())))
+
+    def name(old: str, new: str) -> None:
+        did.append(("named", old))
+        rename(old, new)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "rename", name)
+    store.finish(range(count))
+    partial = {store.partial(file) for file in range(count)}
+    assert {path for what, path in did[:count] if what == "synced"} == partial
+    assert {path for what, path in did[count:] if what == "named"} == partial
+
+
+def test_none_of_many_files_has_its_name_when_one_cannot_be_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 100
+    store = make(tmp_path, *map(str, range(count)))
+    for file in range(count):
+        fill(store, file)
+    bad = store.partial(57)
+
+    def sync(number: int) -> None:
+        if str(Path(f"/proc/self/fd/{number}").readlink()) == bad:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with pytest.raises(StoreError, match=r"/57\.partial: Input/output error"):
+        store.finish(range(count))
+    assert not any(store.ready(file) or Path(store.arrived(file)).exists() for file in range(count))
+
+
+def test_what_is_open_for_writing_is_not_opened_again_to_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make(tmp_path, "a")
+    fill(store)
+    monkeypatch.setattr(os, "open", None)
+    assert read(store) == CONTENT
