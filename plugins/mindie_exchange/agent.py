@@ -130,7 +130,8 @@ class Agent:
         doubtful = sum(one.length for ranges in known.values() for one in ranges if not one.sure)
         if doubtful:
             self.progress.show("looking", "the host was restarted: %d bytes are compared with the journal" % doubtful)
-        journal.merge(folder, journal.believed(folder, known), [file.name for file in self.plan.files])
+        if known:
+            journal.merge(folder, journal.believed(folder, known), [file.name for file in self.plan.files])
 
     # the loop
 

@@ -108,3 +108,15 @@ def test_a_limit_holds_for_what_is_sent_and_for_what_is_received(tmp_path: Path)
         swarm.start()
         swarm.finish()
         assert 1.4 < swarm[2].status["elapsed_s"] < 6, swarm[2].status
+
+
+def test_who_starts_later_is_not_waited_for_in_a_long_pause(tmp_path: Path) -> None:
+    """The earlier member called in vain and waits for a minute; the later one knocks."""
+    pauses = {"calls.FIRST_PAUSE_S": 60, "calls.LONGEST_PAUSE_S": 60}
+    with swarming(tmp_path, shards(), members=3, constants=pauses) as swarm:
+        swarm.start(swarm[0])
+        swarm.until(lambda: swarm[0].status.get("unreached") == dict.fromkeys(["m1", "m2"], "Connection refused"))
+        swarm.start(swarm[1])
+        swarm.until(lambda: swarm[1].arrived_bytes() >= swarm.size, 20)
+        swarm.start(swarm[2])
+        swarm.finish()
