@@ -22,12 +22,13 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from mindie_deploy.cluster.hosts import weights_address
 from mindie_deploy.cluster.settings import with_secrets
 from mindie_deploy.content import content_directory
 from mindie_deploy.errors import MindieDeployError
 from mindie_deploy.plain import plain
 from mindie_deploy.weights.exchange import CONTROLLER, agent_archive
-from mindie_deploy.weights.members import cargo_of, exchange_of, joined, source_of
+from mindie_deploy.weights.members import cargo_of, exchange_of, giver_of, joined, source_of
 from mindie_deploy.weights.progress import progress_line, read_status, status_command
 from mindie_deploy.weights.run_secrets import new_certificate, new_secret
 from mindie_deploy.weights.source import SourceKind
@@ -100,15 +101,25 @@ class ActionModule(ActionBase):
     def _addresses(self):
         return {host["name"]: host["weights_address"] for host in plain(self._vars["mindie_hosts"])}
 
+    def _address_of_giver(self, source):
+        """Returns the address of a host of the inventory that has the source and is none of the deployment's."""
+        giver = giver_of(source, [row["name"] for row in self._arguments["members"]])
+        if giver in ("", CONTROLLER) or giver in self._addresses():
+            return {}
+        names = ("ansible_host", "mindie_host_address", "mindie_weights_address")
+        variables = self._vars["hostvars"][giver]
+        return {giver: weights_address(giver, {name: plain(variables.get(name)) for name in names})}
+
     def _port(self):
         return int(self._settings["weights_port"])
 
     def _start(self):
         variables = self._vars["hostvars"][self._vars["inventory_hostname"]]
+        cargo = cargo_of(self._arguments)
         exchange = exchange_of(
-            cargo_of(self._arguments),
+            cargo,
             self._arguments["members"],
-            self._addresses(),
+            {**self._addresses(), **self._address_of_giver(cargo.source)},
             with_secrets(self._settings, variables),
             plain(self._vars["exchange_secrets"]),
             self._member,
@@ -134,9 +145,8 @@ class ActionModule(ActionBase):
         return self._execute_module(module_name="mindie_weights_exchange", module_args=arguments, task_vars=self._vars)
 
     def _status_file(self):
-        if self._member == CONTROLLER:
-            return str(self._arguments["source_status_file"])
-        return next(row["status_file"] for row in self._arguments["members"] if row["name"] == self._member)
+        of_members = {row["name"]: row["status_file"] for row in self._arguments["members"]}
+        return str(of_members.get(self._member, self._arguments["source_status_file"]))
 
     def _wait(self):
         what = str(self._arguments["what"])

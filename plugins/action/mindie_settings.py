@@ -12,6 +12,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from mindie_deploy.cluster.names import container_name
+from mindie_deploy.cluster.parallel import require_sources
 from mindie_deploy.cluster.problems import SettingProblem, SettingsError
 from mindie_deploy.cluster.settings import INTERNAL_VARIABLES
 from mindie_deploy.errors import UsageError
@@ -39,6 +40,7 @@ class ActionModule(ActionBase):
         try:
             variables = {name: self._variables_of(name, task_vars) for name in names}
             settings, hosts = validated(names, variables)
+            require_sources(settings, list((task_vars.get("groups") or {}).get("all") or names))
         except UsageError as error:
             problems = error.problems if isinstance(error, SettingsError) else []
             wrong = list(dict.fromkeys(problem.setting for problem in problems))

@@ -15,7 +15,6 @@ from mindie_deploy.errors import MindieDeployError
 from mindie_deploy.plain import plain
 from mindie_deploy.weights.plan import size_text
 from mindie_deploy.weights.remembered import SOURCE, asked_for, latest_scan, measured_rate
-from mindie_deploy.weights.scan import ScanError
 from mindie_deploy.weights.source import SourceKind, parse_source
 from mindie_deploy.weights.summary import expectation
 from mindie_deploy.weights.sync import Situation, decide, survey
@@ -50,14 +49,9 @@ class ActionModule(ActionBase):
         hostvars = task_vars["hostvars"]
         playing = set(task_vars["ansible_play_hosts"])
         names = [host["name"] for host in plain(task_vars["mindie_hosts"]) if host["name"] in playing]
-        if source.kind is SourceKind.HOST and source.host not in names:
-            raise ScanError(
-                f"mindie_weights_source names the host {source.host!r}, which does not take part",
-                "name a host of the group mindie, and do not leave it out with --limit",
-            )
         scans = {name: latest_scan(hostvars[name], ("weights_read", "weights_seen"), name) for name in names}
         source_scan = None
-        if source.kind is SourceKind.HOST and source.path == scans[source.host].directory:
+        if source.host in scans and source.path == scans[source.host].directory:
             source_scan = scans[source.host]
         elif source.kind is SourceKind.HOSTS:
             source_scan = union(scans)

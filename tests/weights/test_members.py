@@ -95,6 +95,24 @@ def test_the_controller_takes_part_only_when_it_is_the_source() -> None:
         assert CONTROLLER not in {one.name for one in exchange(source).participants}
 
 
+def test_a_host_that_takes_no_part_gives_the_files_and_gets_none() -> None:
+    addresses = {**ADDRESSES, "storage": "10.1.0.9"}
+    cargo = cargo_of(arguments("host:storage:/srv/model"))
+    names = ["host1", "host2", "host3", "storage"]
+    runs = {name: exchange_of(cargo, MEMBERS, addresses, SETTINGS, SECRETS, name) for name in names}
+    plans = [read_plan(json.dumps(runs[name].plan(name))) for name in names]
+    assert len({plan.digest for plan in plans}) == 1
+    own = plans[3]
+    assert own.place.read_only
+    assert own.place.complete == frozenset(MANIFEST.by_name)
+    assert (own.place.final, own.status_file) == ("/srv/model", "/home/anna/progress.json")
+    assert [(one.name, one.address) for one in own.members][3] == ("storage", "10.1.0.9")
+    assert not any(one.dials for one in runs["host1"].participants)
+    assert all(run.origin is None for run in runs.values())
+    number = [file.name for file in own.files].index(SHARDS[1])
+    assert [own.members[one].name for one in own.seeders(number)] == ["host1", "storage"]
+
+
 def test_a_mount_is_read_by_those_that_lack_something_together() -> None:
     assert exchange("mount:/mnt/model").origin == {
         "kind": "directory",

@@ -103,7 +103,11 @@ class Cluster:
             ],
         }
         variables = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-        inventory = {"mindie": {"hosts": {name: {} for name in HOSTS}, "vars": variables}}
+        outside = {"storage": {**variables, "mindie_weights_address": "127.0.0.9"}}
+        inventory = {
+            "mindie": {"hosts": {name: {} for name in HOSTS}, "vars": variables},
+            "others": {"hosts": outside},
+        }
         (base / "bin").mkdir()
         self.write_engine("")
         (base / "play.yml").write_text(json.dumps([play]))
@@ -143,7 +147,10 @@ class Cluster:
     def outcome(self, process: subprocess.Popen[str]) -> Outcome:
         text = process.communicate(timeout=300)[0]
         # No agent may be left, whatever the outcome.
-        for state in (*(self.base / host / "state" for host in HOSTS), self.base / "controller" / "mindie-deploy"):
+        for state in (
+            *(self.base / host / "state" for host in (*HOSTS, "storage")),
+            self.base / "controller" / "mindie-deploy",
+        ):
             assert not list(state.glob("weights/exchange.pid")), text
             assert not list(state.glob("weights/exchange-*")), text
         return Outcome(text, process.returncode)
@@ -240,6 +247,28 @@ def test_from_one_of_the_hosts(cluster: Cluster) -> None:
     shutil.rmtree(cluster.place("host1"))
     at_its_place = cluster.sync(f"host:host3:{cluster.place('host3')}")
     assert at_its_place.changed == {"host1": 1, "host2": 0, "host3": 0}, at_its_place.text
+    assert whole(cluster, contents)
+
+
+def test_from_a_host_that_is_none_of_the_deployment(cluster: Cluster) -> None:
+    contents = make_model(cluster.base / "storage" / "model")
+    source = f"host:storage:{cluster.base}/storage/model"
+    # A delegated task has the variables of the host that delegates, and here each host has another directory.
+    state = {"__weights_source_state_directory": str(cluster.base / "storage" / "state")}
+    first = cluster.sync(source, **state)
+    assert set(first.changed) == set(HOSTS), first.text
+    assert min(first.changed.values()) >= 1
+    assert whole(cluster, contents)
+    (told,) = (cluster.base / "storage" / "state" / "weights").glob("*.progress.json.exchange")
+    assert json.loads(told.read_text())["sent"] < 2 * sum(map(len, contents.values())), "not to each host anew"
+    assert set(cluster.sync(source, **state).changed.values()) == {0}
+
+
+def test_from_a_host_that_a_limit_leaves_out(cluster: Cluster) -> None:
+    contents = make_model(cluster.place("host3"))
+    state = {"__weights_source_state_directory": str(cluster.base / "host3" / "state")}
+    done = cluster.sync(f"host:host3:{cluster.place('host3')}", "--limit", "host1,host2", **state)
+    assert set(done.changed) == {"host1", "host2"}, done.text
     assert whole(cluster, contents)
 
 

@@ -70,6 +70,14 @@ def _address(name: str, variables: Mapping[str, object]) -> str:
     return _checked(name, "its name", name)
 
 
+def weights_address(name: str, variables: Mapping[str, object]) -> str:
+    """Returns the address of any host of the inventory in the network that weights are copied over.
+
+    Raises HostsError when what the variables say is no address.
+    """
+    return _weights_address(name, variables) or _address(name, variables)
+
+
 def _weights_address(name: str, variables: Mapping[str, object]) -> str:
     value = variables.get(WEIGHTS_ADDRESS)
     return "" if value is None or value == "" else _checked(name, WEIGHTS_ADDRESS, str(value))

@@ -6,12 +6,13 @@ after the start; here they are checked before anything is touched.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from mindie_deploy.cluster.cross_rules import cross_problems
 from mindie_deploy.cluster.host_settings import size_bytes
 from mindie_deploy.cluster.hosts import Host
+from mindie_deploy.cluster.image_archive import host_of
 from mindie_deploy.cluster.problems import SettingProblem, SettingsError
 from mindie_deploy.cluster.schema import PREFIX
 from mindie_deploy.cluster.serving_settings import LARGEST_WORLD, UNSET
@@ -67,19 +68,33 @@ def validate(settings: Settings, hosts: Sequence[Host]) -> None:
     problems = [
         *cross_problems(settings),
         *parallel_problems(settings, len(hosts)),
-        *_source_problems(settings, [host.name for host in hosts]),
+        *_hub_problems(settings, [host.name for host in hosts]),
     ]
     if problems:
         raise SettingsError(problems)
 
 
-def _source_problems(settings: Settings, names: Sequence[str]) -> Iterator[SettingProblem]:
-    """A source on a host that is not there would make Ansible ask the resolver for a machine of that name."""
+def require_sources(settings: Settings, inventory: Collection[str]) -> None:
+    """Checks that the hosts that weights or image come from are in the inventory; they need not be in the group.
+
+    A host that is not there would make Ansible ask the resolver for a machine of that name. Raises SettingsError.
+    """
     kind, _, rest = settings.weights_source.partition(":")
-    name = rest.partition(":")[0]
-    if kind == "host" and name not in names:
-        rule = f"{name} is no host of this deployment; its hosts are {', '.join(names)}"
-        yield SettingProblem(f"{PREFIX}weights_source", settings.weights_source, rule)
+    named = {
+        f"{PREFIX}weights_source": (settings.weights_source, rest.partition(":")[0] if kind == "host" else ""),
+        f"{PREFIX}image_archive": (settings.image_archive, host_of(settings.image_archive)),
+    }
+    rule = f"is no host of the inventory; its hosts are {', '.join(inventory)}"
+    problems = [
+        SettingProblem(setting, value, f"{name} {rule}")
+        for setting, (value, name) in named.items()
+        if name and name not in inventory
+    ]
+    if problems:
+        raise SettingsError(problems)
+
+
+def _hub_problems(settings: Settings, names: Sequence[str]) -> Iterator[SettingProblem]:
     unknown = [one for one in settings.weights_hub_hosts if one not in names]
     if unknown:
         rule = f"{', '.join(unknown)}: no host of this deployment; its hosts are {', '.join(names)}"

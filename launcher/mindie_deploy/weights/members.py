@@ -72,6 +72,16 @@ def joined(
     }
 
 
+def giver_of(source: Source, members: Iterable[str]) -> str:
+    """Returns the member that has the source and gets nothing: the controller, or a host that is none of `members`.
+
+    "" where there is none.
+    """
+    if source.kind is SourceKind.CONTROLLER:
+        return CONTROLLER
+    return source.host if source.kind is SourceKind.HOST and source.host not in members else ""
+
+
 def exchange_of(
     cargo: Cargo,
     members: Iterable[Mapping[str, Any]],
@@ -82,13 +92,15 @@ def exchange_of(
 ) -> Exchange:
     """Returns the run as `reader`, the member that the plan is for, may know it.
 
-    `members`: what `joined` returned, in the order of ranks. `addresses`: by name, in the network of the exchange.
+    `members`: what `joined` returned, in the order of ranks. `addresses`: by name, in the network of the exchange,
+    with that of the host that has the source.
     `settings`: those of the deployment, with the secret ones. `secrets`: `secret`, and `tls` or None.
     """
     participants = [_participant(row, addresses, cargo, commands=reader == CONTROLLER) for row in members]
     lacking = [one.name for one in participants if not one.place.read_only]
-    if cargo.source.kind is SourceKind.CONTROLLER:
-        participants.append(_controller(cargo))
+    giver = giver_of(cargo.source, [one.name for one in participants])
+    if giver:
+        participants.append(_giver(giver, cargo, addresses))
     return Exchange(
         manifest=cargo.manifest,
         participants=tuple(participants),
@@ -120,12 +132,13 @@ def _participant(row: Mapping[str, Any], addresses: Mapping[str, str], cargo: Ca
     )
 
 
-def _controller(cargo: Cargo) -> Participant:
+def _giver(name: str, cargo: Cargo, addresses: Mapping[str, str]) -> Participant:
+    calls = name == CONTROLLER
     return Participant(
-        name=CONTROLLER,
-        address="127.0.0.1",
+        name=name,
+        address="127.0.0.1" if calls else addresses[name],
         place=Place(cargo.source_seen["real_directory"], "", frozenset(cargo.manifest.by_name), read_only=True),
         status_file=cargo.source_status_file,
         cores=int(cargo.source_seen.get("cores") or 1),
-        dials=True,
+        dials=calls,
     )
