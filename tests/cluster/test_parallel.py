@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mindie_deploy.cluster.hosts import Host
-from mindie_deploy.cluster.parallel import parallel_problems, parallel_sizes, validate
+from mindie_deploy.cluster.parallel import parallel_problems, parallel_sizes, require_sources, validate
 from mindie_deploy.cluster.settings import Settings, SettingsError
 
 DP, TP = "data_parallel_size", "tensor_parallel_size"
@@ -106,7 +106,12 @@ def test_whatever_passes_keeps_mindies_own_rules(values: dict[str, int], pp: int
 
 
 def test_a_source_on_a_host_that_is_not_there_is_refused() -> None:
-    hosts = [Host(f"host{rank + 1}", f"10.0.0.{rank + 1}", rank) for rank in range(4)]
-    validate(settings(weights_source="host:host1:/data/x"), hosts)
-    with pytest.raises(SettingsError, match="host9 is no host of this deployment; its hosts are host1"):
-        validate(settings(weights_source="host:host9:/data/x"), hosts)
+    inventory = ["host1", "host2", "storage"]
+    for there in ("", "hosts", "mount:/data/x", "host:host1:/data/x", "host:storage:/data/x"):
+        require_sources(settings(weights_source=there), inventory)
+    for archive in ("", "/a:b/x.tar", "mount:/x.tar", "host:storage:/x.tar"):
+        require_sources(settings(image_archive=archive), inventory)
+    wrong = settings(weights_source="host:host9:/data/x", image_archive="host:host8:/x.tar")
+    with pytest.raises(SettingsError, match="host9 is no host of the inventory; its hosts are host1") as caught:
+        require_sources(wrong, inventory)
+    assert [problem.setting for problem in caught.value.problems] == ["mindie_weights_source", "mindie_image_archive"]

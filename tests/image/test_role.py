@@ -101,6 +101,37 @@ def test_an_archive_that_is_not_there_is_told(images: Images, arguments: tuple[s
     assert "(mindie_image_archive) is no file on the controller" in said
 
 
+@pytest.mark.parametrize("place", ["host:host1:", "mount:"])
+def test_the_archive_may_be_where_the_image_is_missing(images: Images, place: str) -> None:
+    """Then a host reads it beside its place, or all of them a part of the mount."""
+    images.engines["host2"].image.write_text("here already")
+    first = images.have(archive=f"{place}{images.archive}")
+    assert first.changed == {"host1": 2, "host2": 0, "host3": 2}, first.text
+    for host in ("host1", "host3"):
+        assert images.engines[host].image.read_bytes() == images.archive.read_bytes()
+    assert images.archive.exists()
+    assert not any(images.archives(host) for host in HOSTS)
+
+
+@pytest.mark.parametrize("giver", ["host2", "storage"])
+def test_the_archive_may_be_on_a_host_that_needs_nothing(images: Images, giver: str) -> None:
+    """On one that has the image, or on one that is none of the deployment."""
+    images.engines["host2"].image.write_text("here already")
+    state = {"__image_archive_state_directory": str(images.state(giver))}
+    first = images.have(archive=f"host:{giver}:{images.archive}", **state)
+    assert first.changed == {"host1": 2, "host2": 0, "host3": 2}, first.text
+    for host in ("host1", "host3"):
+        assert images.engines[host].image.read_bytes() == images.archive.read_bytes()
+    assert images.engines["host2"].loads == []
+
+
+def test_an_archive_that_is_not_on_its_host_is_told_with_the_host(images: Images) -> None:
+    images.archive.unlink()
+    refused = images.have(archive=f"host:storage:{images.archive}")
+    assert refused.status != 0
+    assert f"{images.archive} (mindie_image_archive) is no file on storage" in " ".join(refused.text.split())
+
+
 def test_a_broken_run_goes_on_where_it_was_and_leaves_nothing(images: Images) -> None:
     images.archive.write_bytes(os.urandom(60_000_000))
     broken = images.cluster.start("", archive=str(images.archive), rate=1)

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import field_validator
 
+from mindie_deploy.cluster.image_archive import FORMS, image_archive
 from mindie_deploy.cluster.paths import own_directory
 from mindie_deploy.cluster.schema import SettingGroup, match, setting
 
@@ -67,8 +68,8 @@ class ImageSettings(SettingGroup):
     )
     image_archive: str = setting(
         "",
-        "File made by `docker save` on the controller; loaded on hosts that lack the image. Empty: never.",
-        accepts='"" or an absolute path on the controller',
+        "File made by `docker save`; it is brought to the hosts that lack the image, and loaded there. Empty: never.",
+        accepts=FORMS,
         example="/data/images/mindie-2.0.RC2.tar",
     )
     version: str = setting(
@@ -98,9 +99,7 @@ class ImageSettings(SettingGroup):
     @field_validator("image_archive")
     @classmethod
     def _image_archive(cls, value: str) -> str:
-        if value and (not value.startswith("/") or not value.isprintable()):
-            raise ValueError("must be empty or an absolute path on the controller")
-        return value
+        return image_archive(value)
 
     @field_validator("state_directory")
     @classmethod

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mindie_deploy.cluster.hosts import Host
+from mindie_deploy.cluster.image_archive import path_on_controller
 from mindie_deploy.cluster.names import DEPLOYMENT_LABEL, container_name
 from mindie_deploy.cluster.settings import Settings
 from mindie_deploy.hosts.facts import NOT_COLLECTED, ContainerFacts, HostFacts, Npu, Reading, Unknown
@@ -47,7 +48,7 @@ class Context:
 def local_paths(settings: Settings) -> tuple[str, ...]:
     """Returns the files and directories on the controller that the settings name."""
     kind, _, path = settings.weights_source.partition(":")
-    return tuple(filter(None, (settings.image_archive, path if kind == "controller" else "")))
+    return tuple(filter(None, (path_on_controller(settings.image_archive), path if kind == "controller" else "")))
 
 
 def own_containers(host: HostFacts, settings: Settings) -> tuple[ContainerFacts, ...]:

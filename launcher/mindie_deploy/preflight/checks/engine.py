@@ -60,7 +60,8 @@ def version(host: HostFacts, context: Context) -> Iterator[Problem]:
     caused_by=RUNNING,
     why="Clusters are often cut off from registries: nothing is pulled behind your back.",
     remedy="Load it on the host: docker load -i FILE, or docker pull where a registry is in reach. Or set "
-    "mindie_image_archive to a file made by docker save on the controller: it is then loaded where it is missing.",
+    "mindie_image_archive to a file made by docker save, on the controller, a host or a shared mount: it is then "
+    "loaded where the image is missing.",
     source="GPUStack's tutorial",
 )
 def image(host: HostFacts, context: Context) -> Iterator[Problem]:
@@ -75,7 +76,7 @@ def image(host: HostFacts, context: Context) -> Iterator[Problem]:
         )
     elif archive:
         title, remedy = "the image is missing and will be loaded", "Nothing: `up` does it."
-        yield Problem(host.name, f"{says}; {archive} has it", severity="info", title=title, remedy=remedy)
+        yield Problem(host.name, f"{says}; it comes from {archive}", severity="info", title=title, remedy=remedy)
     else:
         yield Problem(host.name, says)
 
