@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.stories.conftest import HOSTS, SimulatedCluster
+from tests.weights.fake_hub import REPOSITORY, FakeHub, Faults, serving
 
 MODEL = "/data/models/DeepSeek-R1-BF16"
 SHARD = f"{MODEL}/model-00042-of-000163.safetensors"
@@ -55,6 +56,32 @@ def test_all_hosts_get_the_same_weights_and_keep_no_agent(idle: SimulatedCluster
     finally:
         for host in HOSTS:
             idle.on(host, "rm", "-rf", "/data/models/again", "/data/models/.again.incoming")
+
+
+def test_all_hosts_together_read_a_hub_once(idle: SimulatedCluster, tmp_path: Path) -> None:
+    files = {path.name: path.read_bytes() for path in (idle.work / "weights" / "DeepSeek-R1-BF16").iterdir()}
+    router = idle.on("host1", "sh", "-c", "ip route show default | cut -d' ' -f3").strip()
+    hub = FakeHub(files, page_size=100, faults=Faults(cut=2, too_many=1, broken=1))
+    try:
+        with serving(hub, address=router):
+            other = idle.inventory_with(
+                tmp_path,
+                model_path="/data/models/hub",
+                weights_source=f"huggingface:{REPOSITORY}",
+                weights_hub_endpoint=hub.endpoint,
+            )
+            done = idle.cli("sync", "--yes", inventory=other)
+        assert done.returncode == 0, done.stdout + done.stderr
+        sums = {idle.on(host, "sh", "-c", "cd /data/models/hub && sha256sum *") for host in HOSTS}
+        assert sums == {idle.on("host1", "sh", "-c", "cd /data/models/DeepSeek-R1-BF16 && sha256sum *")}
+        # The controller, which is the hosts' router, reads headers and the index; the hosts read what they keep.
+        kept = {(name, client): count for (name, client), count in hub.sent.items() if client != router}
+        assert len({client for _, client in kept}) == len(HOSTS)
+        # Files as small as these are read faster than hosts can tell what they have, so that some are read by two.
+        assert sum(kept.values()) < 2 * sum(len(content) for content in files.values())
+    finally:
+        for host in HOSTS:
+            idle.on(host, "rm", "-rf", "/data/models/hub", "/data/models/.hub.incoming")
 
 
 def test_a_changed_byte_without_a_source_is_named(idle: SimulatedCluster, tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ class FakeHub:
     endpoint: str = ""
     cdn: str = ""
     signatures: dict[str, int] = field(default_factory=dict)
+    sent: dict[tuple[str, str], int] = field(default_factory=dict)  # bytes, by file and address of who asked
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def large(self, name: str) -> bool:
@@ -261,6 +262,9 @@ class _Handler(BaseHTTPRequestHandler):
         if ranged and self.hub.take("wrong_range"):
             first += 1
         body = content[first : last + 1] if ranged else content
+        with self.hub.lock:
+            key = (name, self.client_address[0])
+            self.hub.sent[key] = self.hub.sent.get(key, 0) + len(body)
         self.send_response(206 if ranged and not faults.quiet_ranges else 200)
         if ranged and not faults.quiet_ranges:
             self.send_header("Content-Range", f"bytes {first}-{last}/{len(content) + faults.wrong_total}")
@@ -299,12 +303,14 @@ def blob_sha1(content: bytes) -> str:
 
 
 @contextmanager
-def serving(hub: FakeHub, certificate: tuple[Path, Path] | None = None) -> Iterator[FakeHub]:
-    """Serves a hub and its CDN on two ports of 127.0.0.1. `certificate`: of the hub, with its key."""
+def serving(
+    hub: FakeHub, certificate: tuple[Path, Path] | None = None, address: str = "127.0.0.1"
+) -> Iterator[FakeHub]:
+    """Serves a hub and its CDN on two ports of an address. `certificate`: of the hub, with its key."""
     servers = []
     for name in ("hub", "cdn"):
         handler = type("Handler", (_Handler,), {"hub": hub, "server_name": name})
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server = ThreadingHTTPServer((address, 0), handler)
         server.daemon_threads = True
         scheme = "http"
         if certificate is not None and name == "hub":
@@ -312,7 +318,7 @@ def serving(hub: FakeHub, certificate: tuple[Path, Path] | None = None) -> Itera
             context.load_cert_chain(*certificate)
             server.socket = context.wrap_socket(server.socket, server_side=True)
             scheme = "https"
-        setattr(hub, "endpoint" if name == "hub" else "cdn", f"{scheme}://127.0.0.1:{server.server_port}")
+        setattr(hub, "endpoint" if name == "hub" else "cdn", f"{scheme}://{address}:{server.server_port}")
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         servers.append(server)
     try:
