@@ -104,12 +104,12 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.mindie_mounts import MountsError, running_mounts
 from ansible.module_utils.mindie_weights_incoming import Incoming, flush_directory
 from ansible.module_utils.mindie_weights_pieces import PIECE, Pieces, PieceSums, read_sums
+from ansible.module_utils.mindie_weights_proof import Proof
 from ansible.module_utils.mindie_weights_reading import ReadingError, read_whole
 from ansible.module_utils.mindie_weights_reuse import reuse
 from ansible.module_utils.mindie_weights_state import (
     WeightsError,
     arrived_bytes,
-    identity,
     incoming_directory,
     is_sums,
     pieces_path,
@@ -122,31 +122,6 @@ from ansible.module_utils.mindie_weights_wanted import LAST, read_manifest
 
 FILE_MODE = 0o640
 DIRECTORY_MODE = 0o750
-
-
-class Proof(object):
-    """sha256 by identity of the file, shared with mindie_weights_scan."""
-
-    def __init__(self, path):
-        self.path = path
-        self.stored = read_json(path) or {}
-        files = self.stored.get("files")
-        self.files = files if isinstance(files, dict) else {}
-
-    def of(self, path):
-        """Returns the sha256 of the file at path if it is proven and untouched, else None."""
-        try:
-            info = os.stat(path)
-        except OSError:
-            return None
-        return self.files.get(identity(info)) if stat.S_ISREG(info.st_mode) else None
-
-    def record(self, path, digest):
-        self.files[identity(os.stat(path))] = digest
-
-    def save(self):
-        self.stored["files"] = self.files
-        write_json(self.path, self.stored, 0o600)
 
 
 class Placing(object):
