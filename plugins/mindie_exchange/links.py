@@ -85,6 +85,9 @@ class Links:
         self._strangers.pop(connection, None)
         self.members[member] = connection
         self._since[member] = now
+        # Both may have called. Our own call is not open here, so it is nowhere: nothing is lost with it.
+        for other in [one for one in self._strangers if one.caller and one.member == member]:
+            self.drop(other, "", now)
         self._callers.reached(member)
 
     def drop(self, connection: Connection, why: str, now: float) -> None:
