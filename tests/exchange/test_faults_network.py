@@ -88,8 +88,9 @@ def test_a_source_that_hangs_for_a_while(tmp_path: Path) -> None:
         time.sleep(15 * SCALE)
         swarm[0].signal(signal.SIGCONT)
         swarm.finish()
+        # What was asked of the source is asked of the other receiver too, once the source is silent for long enough.
         for member in swarm.receivers:
-            assert member.status["received"] <= swarm.size + 2 * TWICE, swarm.told()
+            assert member.status["received"] <= swarm.size + 3 * TWICE, swarm.told()
 
 
 def test_a_source_that_never_returns_when_the_others_have_everything_together(tmp_path: Path) -> None:
