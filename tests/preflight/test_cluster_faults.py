@@ -258,6 +258,18 @@ def test_files_that_the_controller_lacks() -> None:
     assert judge(hosts_of(facts), facts, configured).verdict == "ok"
 
 
+def test_an_archive_that_is_not_on_the_controller_is_not_looked_for_there() -> None:
+    from mindie_deploy.preflight.context import local_paths
+    from tests.preflight.builders import settings
+
+    assert local_paths(settings(image_archive="controller:/mindie.tar")) == ("/mindie.tar",)
+    for archive in ("host:storage:/mindie.tar", "mount:/mindie.tar"):
+        assert local_paths(settings(image_archive=archive)) == ()
+        (found,) = judged(cluster(host3=healthy_host("host3", 2, image=None)), image_archive=archive).findings
+        assert (found.check_id, found.severity) == ("docker.image", "info")
+        assert found.evidence[0].says.endswith(f"; it comes from {archive}")
+
+
 def test_port_1025_taken_on_the_leader() -> None:
     report = judged(cluster(host1=healthy_host("host1", 0, listening=(ListeningPort("127.0.0.1", 1025),))))
 
@@ -288,8 +300,13 @@ def test_the_port_of_a_transfer_counts_on_hosts_that_lack_the_image() -> None:
     without = cluster(
         host2=healthy_host("host2", 1, listening=taken, image=None), host3=healthy_host("host3", 2, listening=taken)
     )
-    found = [one for one in judged(without, image_archive="/mindie.tar").findings if one.check_id == "ports.weights"]
-    assert [one.where for one in found] == ["host2"]
+    for archive, hosts in {
+        "/mindie.tar": ["host2"],
+        "host:storage:/mindie.tar": ["host2"],
+        "host:host3:/mindie.tar": ["host2", "host3"],
+    }.items():
+        (found,) = (one for one in judged(without, image_archive=archive).findings if one.check_id == "ports.weights")
+        assert sorted(host for one in found.evidence for host in one.places) == hosts
 
 
 @pytest.mark.parametrize(

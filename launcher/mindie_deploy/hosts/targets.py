@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from mindie_deploy.cluster.image_archive import host_of
 from mindie_deploy.cluster.names import DEPLOYMENT_LABEL
 from mindie_deploy.hosts.facts import HccnDevice, HostFacts, Unknown, WeightsFacts
 from mindie_deploy.hosts.hccl_ports import hccl_ports
@@ -111,11 +112,19 @@ def _wanted(host: Host, hosts: Sequence[Host], facts: Mapping[str, HostFacts], s
         if settings.backend_type == "torch" or settings.pipeline_parallel_size > 1:
             wanted["mindie_master_port"] = settings.master_port
         wanted["mindie_port"] = settings.port
-    # All members of an exchange call one another: for the weights all hosts, for the image those that lack it.
+    # All members of an exchange call one another: for the weights all hosts, for the image some.
     weights = settings.weights_source and any(not _has_weights(facts[other.name]) for other in hosts)
-    if weights or (settings.image_archive and facts[host.name].image is None):
+    if weights or exchanges_image(host.name, facts, settings):
         wanted["mindie_weights_port"] = settings.weights_port
     return wanted
+
+
+def exchanges_image(name: str, facts: Mapping[str, HostFacts], settings: Settings) -> bool:
+    """Tells whether a host takes part in the exchange of the image's archive: it lacks the image, or gives the archive
+    to those that lack it."""
+    lacking = [one for one, found in facts.items() if found.image is None]
+    archive = settings.image_archive
+    return bool(archive) and (name in lacking or (bool(lacking) and name == host_of(archive)))
 
 
 def _takes(listener: str, address: str) -> bool:

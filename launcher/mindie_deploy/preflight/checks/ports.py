@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from mindie_deploy.hosts.facts import HostFacts, Unknown, WeightsFacts
+from mindie_deploy.hosts.targets import exchanges_image
 from mindie_deploy.hosts.weights_listing import is_complete
 from mindie_deploy.preflight.context import Context, is_ours_running
 from mindie_deploy.preflight.finding import Problem
@@ -49,7 +50,7 @@ def free(host: HostFacts, context: Context) -> Iterator[Problem]:
     command=TABLES,
     needs=("listening",),
     why="While weights are copied every host listens on this port, and while the image's archive is copied every host "
-    "that lacks the image: the hosts take them from one another.",
+    "that lacks the image, and the host that has the archive: the hosts take them from one another.",
     remedy=f"{HOLDER}mindie_weights_port.",
     source="design: the hosts exchange the files",
 )
@@ -58,7 +59,7 @@ def weights(hosts: Mapping[str, HostFacts], context: Context) -> Iterator[Proble
     weights_travel = bool(context.settings.weights_source) and lacking
     port = context.settings.weights_port
     for host in hosts.values():
-        image_travels = bool(context.settings.image_archive) and host.image is None
+        image_travels = exchanges_image(host.name, hosts, context.settings)
         if isinstance(host.listening, Unknown) or not (weights_travel or image_travels):
             continue
         if any(one.port == port and not one.by_check for one in host.listening):
