@@ -212,7 +212,7 @@ class Module:
 
     def __init__(self, model: Path, **arguments: Any) -> None:
         state = str(model.parent / "state")
-        defaults = {"file": "", "names": [], "pieces": 0, "seed": "", "workers": 0}
+        defaults = {"file": "", "names": [], "pieces": 0, "seed": "", "workers": 0, "lease": ""}
         self.params = {"directory": str(model), "state_directory": state, **defaults, **arguments}
 
 
