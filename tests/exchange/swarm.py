@@ -17,17 +17,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from mindie_exchange import journal
 
 HERE = Path(__file__).parent
 PLUGINS = HERE.parents[1] / "plugins"
-OLD = Path("/root/.pyenv/versions/3.7.16/bin/python")
-PYTHONS = [
-    pytest.param(sys.executable, id="this"),
-    pytest.param(str(OLD), id="3.7", marks=pytest.mark.skipif(not OLD.exists(), reason="no Python 3.7 here")),
-]
 KIB = 1024
 PIECE = 64 * KIB
 PATIENCE_S = 60.0

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.exchange.swarm import KIB, PIECE, PLUGINS, PYTHONS, Swarm, noise, shards, swarming
+from tests.exchange.swarm import KIB, PIECE, PLUGINS, Swarm, noise, shards, swarming
+from tests.interpreters import PYTHONS
 
 
 @pytest.mark.parametrize("python", PYTHONS)

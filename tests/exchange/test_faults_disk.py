@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.exchange.swarm import KIB, PIECE, PYTHONS, Swarm, flip, noise, shards, swarming, write
+from tests.exchange.swarm import KIB, PIECE, Swarm, flip, noise, shards, swarming, write
+from tests.interpreters import PYTHONS
 
 RATE = 2 * KIB * KIB
 SHARD = "model-1-of-3.safetensors"

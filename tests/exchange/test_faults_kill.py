@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.exchange.swarm import KIB, PIECE, PYTHONS, Swarm, shards, swarming
+from tests.exchange.swarm import KIB, PIECE, Swarm, shards, swarming
+from tests.interpreters import PYTHONS
 
 ALL = 20
 COUNT = int(os.environ.get("EXCHANGE_FAULT_POINTS", "3"))

@@ -22,20 +22,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.interpreters import PYTHONS
 from tests.weights.fake_hub import REPOSITORY, SHA, FakeHub, serving
 from tests.weights.fake_proxy import proxying
 
 HERE = Path(__file__).parent
 PLUGINS = HERE.parents[1] / "plugins"
-OLD = Path("/root/.pyenv/versions/3.7.16/bin/python")
 SHARD = bytes(hashlib.shake_256(b"shard").digest(300_000))
 SMALL = b'{"model_type": "deepseek_v3"}'
 NAMES = {"model-1.safetensors": SHARD, "config.json": SMALL, "name with ä space.txt": b"x" * 40, "empty": b""}
-
-PYTHONS = [
-    pytest.param(sys.executable, id="this"),
-    pytest.param(str(OLD), id="3.7", marks=pytest.mark.skipif(not OLD.exists(), reason="no Python 3.7 here")),
-]
 
 
 @pytest.fixture(params=PYTHONS)

@@ -11,7 +11,8 @@ import pytest
 
 from mindie_exchange import sums
 from mindie_exchange.plan import File
-from tests.exchange.swarm import KIB, PYTHONS, Swarm, noise, swarming
+from tests.exchange.swarm import KIB, Swarm, noise, swarming
+from tests.interpreters import PYTHONS
 from tests.modules import module_runner  # noqa: F401  (finds the modules' utilities)
 
 PIECES = importlib.import_module("ansible.module_utils.mindie_weights_pieces")

@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.exchange.swarm import KIB, PIECE, PYTHONS, shards, swarming
+from tests.exchange.swarm import KIB, PIECE, shards, swarming
+from tests.interpreters import PYTHONS, interpreter, runs_with
 
 # It is strict about what certificates of authorities must hold.
-NEW = Path("/root/.pyenv/versions/3.13.0/bin/python")
-ALL_PYTHONS = [*PYTHONS, pytest.param(str(NEW), id="3.13", marks=pytest.mark.skipif(not NEW.exists(), reason="absent"))]
+ALL_PYTHONS = [*PYTHONS, pytest.param(interpreter("3.13"), id="3.13", marks=runs_with("3.13"))]
 
 
 def certificate() -> dict[str, str]:

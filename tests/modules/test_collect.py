@@ -19,10 +19,10 @@ from mindie_deploy.hosts.facts import HostFacts, Unknown
 from mindie_deploy.hosts.read import read
 from tests.hosts.test_read import SETTINGS
 from tests.hosts.typecheck import mismatch
+from tests.interpreters import interpreter, runs_with
 from tests.modules.module_runner import MODULES, UTILITIES, load, run
 
 MODULE = MODULES / "mindie_collect.py"
-OLD_PYTHON = Path(os.environ.get("PYTHON37", "/root/.pyenv/versions/3.7.16/bin/python"))
 
 
 def collect(*items: dict[str, Any], **arguments: Any) -> dict[str, Any]:
@@ -288,7 +288,7 @@ def test_it_runs_through_ansible() -> None:
     assert result["collection"]["items"]["it"]["stdout"] == "hello\n"
 
 
-@pytest.mark.skipif(not OLD_PYTHON.exists(), reason="there is no Python 3.7 on this machine")
+@runs_with("3.7")
 def test_it_runs_with_python_3_7(tmp_path: Path) -> None:
     package = tmp_path / "ansible" / "module_utils"
     package.mkdir(parents=True)
@@ -303,7 +303,7 @@ def test_it_runs_with_python_3_7(tmp_path: Path) -> None:
         "request['items'], 60, 16).run()))"
     )
     ended = subprocess.run(
-        [str(OLD_PYTHON), "-B", "-c", script, str(tmp_path), str(MODULES)],
+        [interpreter("3.7") or "", "-B", "-c", script, str(tmp_path), str(MODULES)],
         input=json.dumps(specification(SETTINGS)),
         capture_output=True,
         text=True,

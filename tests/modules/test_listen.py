@@ -22,10 +22,10 @@ from mindie_deploy.hosts.answer import command, file_text
 from mindie_deploy.hosts.facts import Unknown
 from mindie_deploy.hosts.items_host import LISTENER_NAMES, system_items
 from mindie_deploy.hosts.ports import listeners, listening
+from tests.interpreters import interpreter, runs_with
 from tests.modules.module_runner import MODULES, UTILITIES, load, run
 
 WORD = "5ae0c1"
-OLD_PYTHON = Path(os.environ.get("PYTHON37", "/root/.pyenv/versions/3.7.16/bin/python"))
 
 
 def free_port() -> int:
@@ -270,7 +270,7 @@ def test_what_is_no_address_is_an_error_and_no_verdict() -> None:
     assert found["outcome"] is None and found["error"]
 
 
-@pytest.mark.skipif(not OLD_PYTHON.exists(), reason="there is no Python 3.7 on this machine")
+@runs_with("3.7")
 def test_it_runs_with_python_3_7(tmp_path: Path) -> None:
     package = tmp_path / "ansible" / "module_utils"
     package.mkdir(parents=True)
@@ -288,7 +288,7 @@ def test_it_runs_with_python_3_7(tmp_path: Path) -> None:
         "print(json.dumps([found, module.stop(process)]))"
     )
     ended = subprocess.run(
-        [str(OLD_PYTHON), "-B", "-c", script, str(tmp_path), str(MODULES), str(port)],
+        [interpreter("3.7") or "", "-B", "-c", script, str(tmp_path), str(MODULES), str(port)],
         capture_output=True,
         text=True,
         timeout=60,
