@@ -14,7 +14,7 @@ import pytest
 from tests.modules import module_runner  # noqa: F401  # it shows where the utilities stand
 
 SURROUNDINGS = """cat
-ps -o sid= -p $$ | grep -cx " *$$"
+cut -d" " -f6 /proc/$$/stat | grep -cx $$
 pwd
 ls -l /proc/self/fd | grep -c /ours
 kill -INT $$
