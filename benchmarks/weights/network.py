@@ -66,7 +66,7 @@ class Network:
             name = self.namespace(member)
             command("ip", "netns", "add", name)
             # What one run learned of a path must not speed up or slow down the next run on it.
-            command("ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv4.tcp_no_metrics_save=1")
+            command("ip", "netns", "exec", name, "sh", "-c", "echo 1 >/proc/sys/net/ipv4/tcp_no_metrics_save")
             port = ["link", "add", f"port{member}", "type", "veth", "peer", "name", "eth0", "netns", name]
             command("ip", "-n", self._bridge, *port)
             command("ip", "-n", self._bridge, "link", "set", f"port{member}", "master", "bridge", "up")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ def test_floor_is_what_the_link_carries(small: Lab) -> None:
     assert 0 < outcome.cpu_s[0] < 10
 
 
+@pytest.mark.skipif(shutil.which("rsync") is None, reason="there is no rsync")
 def test_rsync_sends_to_each(small: Lab) -> None:
     small.floor = 40e6
     for method in (rsync.in_sequence, rsync.in_parallel):
